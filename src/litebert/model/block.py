@@ -1,0 +1,77 @@
+"""The two sublayers of a block and the layers they are made of; post-LN, as in the original.
+
+Google's modeling.py: attention and feed-forward each followed by dropout, residual and LayerNorm.
+Dropout after the feed-forward output is Google's; transformers' ALBERT leaves it out.
+"""
+
+# T = packed tokens, H = hidden, N = heads, D = head size
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from litebert.config import ModelConfig
+from litebert.model.attention import attend
+from litebert.model.packed import PackedBatch
+
+
+class Linear(nn.Linear):
+    """A dense layer that computes in the dtype of its input.
+
+    The fp32 weight is cast at every use, not once under autocast, so that the L gradients of a
+    shared weight are summed in fp32 instead of bf16 (tests/model/test_shared_gradient.py).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight.to(x.dtype), self.bias.to(x.dtype))
+
+
+class LayerNorm(nn.LayerNorm):
+    """LayerNorm with statistics and affine in fp32: an epsilon of 1e-12 vanishes below that."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.float32 or x.device.type == "cpu":  # the CPU kernel mixes dtypes
+            return super().forward(x)
+        return super().forward(x.float()).to(x.dtype)
+
+
+def activate(x: Tensor, activation: str) -> Tensor:
+    """GELU, by its tanh form or by erf."""
+    return F.gelu(x, approximate="tanh" if activation == "gelu_tanh" else "none")
+
+
+class Attention(nn.Module):
+    """Attention sublayer: fused query-key-value projection, attend, output, residual, LayerNorm."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        hidden = config.hidden_size
+        self.shape = (3, config.heads, config.head_size)
+        self.attention_dropout = config.attention_dropout
+        self.hidden_dropout = config.hidden_dropout
+        self.qkv = Linear(hidden, 3 * hidden)
+        self.output = Linear(hidden, hidden)
+        self.norm = LayerNorm(hidden, eps=config.layer_norm_eps)
+
+    def forward(self, x_TH: Tensor, packed: PackedBatch) -> Tensor:
+        qkv_T3ND = self.qkv(x_TH).unflatten(-1, self.shape)
+        dropout = self.attention_dropout if self.training else 0.0
+        attended_TH = attend(qkv_T3ND, packed, dropout=dropout).flatten(1)
+        out_TH = F.dropout(self.output(attended_TH), self.hidden_dropout, self.training)
+        return self.norm(x_TH + out_TH)
+
+
+class FeedForward(nn.Module):
+    """Feed-forward sublayer: H to I, GELU, I to H, residual, LayerNorm."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.activation = config.activation
+        self.hidden_dropout = config.hidden_dropout
+        self.inner = Linear(config.hidden_size, config.inner_size)
+        self.output = Linear(config.inner_size, config.hidden_size)
+        self.norm = LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, x_TH: Tensor) -> Tensor:
+        out_TH = self.output(activate(self.inner(x_TH), self.activation))
+        return self.norm(x_TH + F.dropout(out_TH, self.hidden_dropout, self.training))

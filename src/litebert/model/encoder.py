@@ -1,0 +1,124 @@
+"""The encoder: factorised embeddings, one block many times, and the heads of pretraining.
+
+Follows Lan et al. 2020 (arXiv 1909.11942) and Google's modeling.py; checked against transformers
+in tests/parity/. ALBERT, BERT and everything between are this one loop over another plan.
+"""
+
+# T = packed tokens, B = sequences, H = hidden, E = embedding, V = vocabulary
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from litebert.config import ModelConfig
+from litebert.errors import InputError
+from litebert.model.block import Attention, FeedForward, LayerNorm, Linear
+from litebert.model.heads import MaskedLMHead, Pooler
+from litebert.model.packed import PackedBatch
+
+
+class Embeddings(nn.Module):
+    """Token, segment and position embeddings at width E, normalised, then projected to H."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        embed = config.embedding_size
+        self.hidden_dropout = config.hidden_dropout
+        self.tokens = nn.Embedding(config.vocab_size, embed)
+        self.positions = nn.Embedding(config.max_positions, embed)
+        self.segments = nn.Embedding(config.segment_types, embed)
+        self.norm = LayerNorm(embed, eps=config.layer_norm_eps)
+        self.projection = Linear(embed, config.hidden_size) if config.embedding_projection else None
+
+    def forward(self, packed: PackedBatch, dtype: torch.dtype) -> Tensor:
+        x_TE = self.tokens(packed.tokens) + self.segments(packed.segments)
+        x_TE = self.norm(x_TE + self.positions(packed.positions)).to(dtype)
+        x_TE = F.dropout(x_TE, self.hidden_dropout, self.training)
+        return x_TE if self.projection is None else self.projection(x_TE)
+
+
+class Output(NamedTuple):
+    """What a model returns."""
+
+    hidden: Tensor
+    """(T, H) hidden state of every packed token."""
+    pooled: Tensor
+    """(B, H) pooled first token of every sequence."""
+
+
+class Model(nn.Module):
+    """An encoder with its pretraining heads; ALBERT or BERT by its plan."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        self.plan = config.plan
+        self.embeddings = Embeddings(config)
+        self.attentions = nn.ModuleList(Attention(config) for _ in range(self.plan.attentions))
+        self.feed_forwards = nn.ModuleList(
+            FeedForward(config) for _ in range(self.plan.feed_forwards)
+        )
+        self.pooler = Pooler(config)
+        self.mlm_head = MaskedLMHead(config)
+        self.sentence_head = Linear(config.hidden_size, 2)
+        self.compute_dtype = torch.float32
+        """Dtype of activations; weights stay in fp32 and are cast where they are used."""
+
+    def forward(self, packed: PackedBatch, depth: int | None = None) -> Output:
+        """Encode a packed batch.
+
+        `depth` runs another number of layers than the configuration's, which only a model that
+        shares everything can do. Raises InputError for sequences longer than max_positions.
+        """
+        if max(packed.lengths) > self.config.max_positions:
+            raise InputError(
+                f"a sequence of {max(packed.lengths)} tokens is longer than the model's "
+                f"{self.config.max_positions} positions: cut the text"
+            )
+        x_TH = self.embeddings(packed, self.compute_dtype)
+        for attention, feed_forward in self._steps(depth):
+            x_TH = self.feed_forwards[feed_forward](self.attentions[attention](x_TH, packed))
+        return Output(x_TH, self.pooler(x_TH, packed))
+
+    def _steps(self, depth: int | None) -> tuple[tuple[int, int], ...]:
+        if depth is None or depth == self.config.depth:
+            return self.plan.steps
+        if self.config.sharing != "all":
+            raise InputError(
+                f"depth={depth} differs from the model's {self.config.depth}: only a model that "
+                f"shares all its layers runs at another depth"
+            )
+        return self.plan.steps[: self.config.inner_blocks] * depth
+
+    def mlm_logits(self, hidden_PH: Tensor) -> Tensor:
+        """Scores over the vocabulary: (P, H) to (P, V)."""
+        return self.mlm_head(hidden_PH, self.embeddings.tokens.weight)
+
+    def sentence_logits(self, pooled_BH: Tensor) -> Tensor:
+        """Scores of the sentence objective, (B, H) to (B, 2): 0 = in order, 1 = swapped."""
+        return self.sentence_head(pooled_BH)
+
+
+def build(config: ModelConfig, *, seed: int = 0) -> Model:
+    """A model with fresh weights.
+
+    Matrices and embeddings from a normal distribution of deviation `initializer_range` cut at two
+    deviations (its real deviation is 0.88 of that), biases 0, LayerNorm 1 and 0: Google's
+    modeling.py. The same seed gives the same weights.
+    """
+    with torch.device("meta"):
+        model = Model(config)
+    model.to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(seed)
+    deviation = config.initializer_range
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim >= 2:
+                nn.init.trunc_normal_(
+                    parameter, std=deviation, a=-2 * deviation, b=2 * deviation, generator=generator
+                )
+            else:
+                parameter.fill_(1.0 if name.endswith("norm.weight") else 0.0)
+    return model

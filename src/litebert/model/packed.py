@@ -1,0 +1,126 @@
+"""Packed sequences: many texts end to end in one row of tokens, with no padding between them.
+
+Padded input is packed at the door, and everything inside the model runs on T real tokens.
+Attention needs rows, so a batch also knows how its sequences form groups of nearly equal length.
+"""
+
+# T = packed tokens, B = sequences, S = longest sequence of a group
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from litebert.errors import InputError
+
+# Sequences join a group while they are at least this share of its longest one: with 3/4, at most
+# 7/16 of a group's attention, itself a twentieth of a block's work, is spent on padding.
+GROUP_SHARE = 0.75
+
+
+@dataclass(frozen=True)
+class Group:
+    """Sequences of nearly equal length, as the rows of one padded attention call."""
+
+    rows: int
+    """Sequences in the group."""
+    length: int
+    """S: tokens of the longest one."""
+    tokens: Tensor
+    """(rows * S,) packed token behind every cell; cells of padding point at a real token."""
+    real: Tensor | None
+    """(rows, S) which cells are real tokens; None when all are."""
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """Several sequences end to end: the only input a model takes."""
+
+    tokens: Tensor
+    """(T,) int64 token ids."""
+    positions: Tensor
+    """(T,) int64 position of each token in its own sequence."""
+    segments: Tensor
+    """(T,) int64 segment type of each token, 0 or 1."""
+    lengths: tuple[int, ...]
+    """Tokens of each of the B sequences; on the host, so that nothing waits for a device."""
+
+    @property
+    def offsets(self) -> Tensor:
+        """(B+1,) int64: sequence b is tokens[offsets[b]:offsets[b+1]]."""
+        ends = torch.tensor(self.lengths).cumsum(0)
+        return torch.cat([torch.zeros(1, dtype=torch.long), ends]).to(self.tokens.device)
+
+    @property
+    def uniform_length(self) -> int | None:
+        """The one length all sequences have, or None when they differ."""
+        return self.lengths[0] if len(set(self.lengths)) == 1 else None
+
+    @cached_property
+    def groups(self) -> tuple[list[Group], Tensor]:
+        """Groups of sequences of nearly equal length, and (T,) the cell each packed token is in.
+
+        Cells are counted through all groups in turn, so indexing the concatenated rows of the
+        groups with the second value gives packed order back.
+        """
+        lengths = torch.tensor(self.lengths)
+        starts = lengths.cumsum(0) - lengths
+        order = torch.argsort(lengths, descending=True, stable=True)
+        groups, cell_of_token, first, cells = (
+            [],
+            torch.empty(int(lengths.sum()), dtype=torch.long),
+            0,
+            0,
+        )
+        while first < len(order):
+            longest = int(lengths[order[first]])
+            members = order[first:]
+            members = members[lengths[members] >= GROUP_SHARE * longest]
+            columns = torch.arange(longest)
+            real = columns < lengths[members, None]
+            tokens = starts[members, None] + torch.where(real, columns, 0)
+            numbered = torch.arange(cells, cells + tokens.numel()).view_as(tokens)
+            cell_of_token[tokens[real]] = numbered[real]
+            device = self.tokens.device
+            mask = None if bool(real.all()) else real.to(device)
+            groups.append(Group(len(members), longest, tokens.reshape(-1).to(device), mask))
+            first, cells = first + len(members), cells + tokens.numel()
+        return groups, cell_of_token.to(self.tokens.device)
+
+    def unpack(self, values: Tensor) -> list[Tensor]:
+        """The rows of each sequence: (T, ...) in, a list of B tensors (len_i, ...) out."""
+        return list(values.split(list(self.lengths)))
+
+    def to(self, device: torch.device | str) -> "PackedBatch":
+        """The same batch on another device."""
+        return PackedBatch(
+            self.tokens.to(device),
+            self.positions.to(device),
+            self.segments.to(device),
+            self.lengths,
+        )
+
+
+def pack(
+    sequences: Sequence[Sequence[int]], token_types: Sequence[Sequence[int]] | None = None
+) -> PackedBatch:
+    """Pack lists of token ids, special tokens included, into one batch without padding.
+
+    `token_types` gives the segment type (0 or 1) of every token, 0 everywhere when left out.
+    Raises InputError for an empty batch, an empty sequence or types of another length.
+    """
+    lengths = tuple(len(sequence) for sequence in sequences)
+    if not lengths or min(lengths) == 0:
+        raise InputError("cannot pack an empty sequence: give every sequence at least one token")
+    if token_types is None:
+        token_types = [[0] * length for length in lengths]
+    if tuple(len(types) for types in token_types) != lengths:
+        raise InputError("token_types must have one type for every token of every sequence")
+    return PackedBatch(
+        tokens=torch.tensor([token for sequence in sequences for token in sequence]),
+        positions=torch.cat([torch.arange(length) for length in lengths]),
+        segments=torch.tensor([kind for types in token_types for kind in types]),
+        lengths=lengths,
+    )
