@@ -1,0 +1,264 @@
+"""Instances: which tokens of a prepared corpus make one training sequence, and its order label.
+
+An instance is named by token ranges, no token is read beyond what finds a word start. Lan et al.
+2020 (arXiv 1909.11942) section 3.1; Google's `create_instances_from_document` is the ancestor, and
+where this differs (no cross-document negatives, no truncation of what fits, ties by coin, a cut
+that sees every token) the reason stands beside the code.
+"""
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from litebert.text.shards import Shards
+
+Objective = Literal["mlm", "mlm+sop", "mlm+nsp"]
+SopNegatives = Literal["in_document", "google"]
+
+IN_ORDER, NOT_IN_ORDER, NO_PAIR = 0, 1, -1
+
+_TRIES = 8  # draws for a B of another document that fits beside A, before one is cut
+_LONGEST_WORD = 64  # pieces looked back over for the start of a word
+
+
+class Span(NamedTuple):
+    """Tokens start..stop-1 of one shard, always inside one document."""
+
+    shard: int
+    start: int
+    stop: int
+
+    @property
+    def length(self) -> int:
+        return self.stop - self.start
+
+
+class Instance(NamedTuple):
+    """One sequence: `[CLS] first [SEP]` or `[CLS] first [SEP] second [SEP]`, and its label."""
+
+    first: Span
+    second: Span | None
+    label: int
+    """0 in order / next, 1 swapped / random, -1 no pair."""
+
+    @property
+    def length(self) -> int:
+        """Tokens with specials."""
+        if self.second is None:
+            return self.first.length + 2
+        return self.first.length + self.second.length + 3
+
+
+class _Place(NamedTuple):
+    """Where an anchor token lies; segments are numbered within the shard."""
+
+    shard: int
+    segment: int
+    low: int
+    """First segment of the document."""
+    high: int
+    """One past its last segment."""
+
+
+class InstanceMaker:
+    """Makes the instance at an anchor token; holds offsets of shards, nothing per segment.
+
+    Documents never mix in one instance, save where the objective asks for a B from elsewhere.
+    """
+
+    def __init__(
+        self,
+        shards: "Shards",
+        *,
+        word_starts: np.ndarray,
+        objective: Objective,
+        sop_negatives: SopNegatives = "in_document",
+    ) -> None:
+        # Plain views: indexing an np.memmap costs a multiple of indexing an array.
+        self._tokens = [np.asarray(shard.tokens) for shard in shards.shards]
+        self._segments = [np.asarray(shard.segments) for shard in shards.shards]
+        self._documents = [np.asarray(shard.documents) for shard in shards.shards]
+        self._word_starts = word_starts
+        self._objective = objective
+        self._google = sop_negatives == "google"
+        self._token_starts = [0, *np.cumsum([len(t) for t in self._tokens]).tolist()]
+        self._document_starts = [0, *np.cumsum([len(d) - 1 for d in self._documents]).tolist()]
+        self.total_tokens: int = self._token_starts[-1]
+        self.total_documents: int = self._document_starts[-1]
+
+    def make(self, anchor: int, *, content: int, rng: np.random.Generator) -> Instance:
+        """Build the instance around one token of the corpus, at most `content` tokens + specials.
+
+        `anchor` counts tokens over all shards in order.
+        """
+        place = self._locate(anchor)
+        if self._objective == "mlm":
+            return Instance(self._run(place, content, rng), None, NO_PAIR)
+        if self._google:
+            return self._google_sop(place, content, rng)
+        pair = self._pair(place, content, rng)
+        if pair is None:
+            # Order needs two real segments, and half a segment against its other half is a
+            # different, easier question; such a document still serves masked-token prediction.
+            return Instance(self._segment_span(place, content, rng), None, NO_PAIR)
+        if rng.random() < 0.5:
+            return Instance(*pair, IN_ORDER)
+        if self._objective == "mlm+nsp":
+            return Instance(*self._with_other_document(pair[0], place, content, rng), NOT_IN_ORDER)
+        return Instance(pair[1], pair[0], NOT_IN_ORDER)
+
+    def trim(self, instance: Instance, *, length: int, rng: np.random.Generator) -> Instance:
+        """Cut to `length` tokens with specials; under 5 no pair is left, under 3 no text."""
+        if instance.length <= length:
+            return instance
+        if instance.second is not None and length >= 5:
+            first, second = self._fit(instance.first, instance.second, length - 3, rng)
+            return Instance(first, second, instance.label)
+        return Instance(self._cut(instance.first, max(0, length - 2), rng), None, NO_PAIR)
+
+    def _locate(self, anchor: int) -> _Place:
+        shard = bisect_right(self._token_starts, anchor) - 1
+        segments, documents = self._segments[shard], self._documents[shard]
+        token = anchor - self._token_starts[shard]
+        segment = int(segments.searchsorted(token, "right")) - 1
+        document = int(documents.searchsorted(segment, "right")) - 1
+        return _Place(shard, segment, int(documents[document]), int(documents[document + 1]))
+
+    def _span(self, shard: int, first: int, last: int) -> Span:
+        segments = self._segments[shard]
+        return Span(shard, int(segments[first]), int(segments[last]))
+
+    def _segment_span(self, place: _Place, content: int, rng: np.random.Generator) -> Span:
+        return self._cut(self._span(place.shard, place.segment, place.segment + 1), content, rng)
+
+    def _grow(self, place: _Place, content: int, forward: bool) -> tuple[int, int]:
+        """Whole segments from the anchor's on, one way, while they fit; none if it is too long."""
+        segments, here = self._segments[place.shard], place.segment
+        if forward:
+            last = int(segments.searchsorted(segments[here] + content, "right")) - 1
+            return here, min(last, place.high)
+        first = int(segments.searchsorted(segments[here + 1] - content, "left"))
+        return max(first, place.low), here + 1
+
+    def _run(self, place: _Place, content: int, rng: np.random.Generator) -> Span:
+        first, last = self._grow(place, content, forward=True)
+        if last > first:
+            return self._span(place.shard, first, last)
+        return self._segment_span(place, content, rng)
+
+    def _pair(
+        self, place: _Place, content: int, rng: np.random.Generator
+    ) -> tuple[Span, Span] | None:
+        """Two neighbouring runs of segments in the order of the text, or None for a lone segment.
+
+        The anchor's segment is a long one more often than its neighbours (an anchor hits long
+        segments more often), so always growing forward would make the earlier part the longer one
+        and the lengths would give the order away. A coin for the direction makes both alike.
+        """
+        forward = rng.random() < 0.5
+        first, last = self._grow(place, content, forward)
+        if last - first < 2:
+            first, last = self._grow(place, content, not forward)
+        if last - first < 2:
+            neighbour = place.segment + (1 if forward else -1)
+            if not place.low <= neighbour < place.high:
+                neighbour = 2 * place.segment - neighbour
+            if not place.low <= neighbour < place.high:
+                return None
+            first = min(place.segment, neighbour)
+            last = first + 2
+        split = first + 1 + int(rng.random() * (last - first - 1))
+        return self._fit(
+            self._span(place.shard, first, split),
+            self._span(place.shard, split, last),
+            content,
+            rng,
+        )
+
+    def _fit(
+        self, first: Span, second: Span, content: int, rng: np.random.Generator
+    ) -> tuple[Span, Span]:
+        """Cut a pair to `content` tokens, from the longer part at every step, as Google does.
+
+        This comes before the swap and knows nothing of it. Google cuts the second part at a tie,
+        so an odd length leaves the part that is earlier in the text one token longer, and that
+        token tells the order; here a tie is a coin.
+        """
+        if first.length + second.length <= content:
+            return first, second
+        half = content // 2
+        if first.length <= half:
+            keep = first.length
+        elif second.length <= half:
+            keep = content - second.length
+        else:
+            keep = half + (content % 2 if rng.random() < 0.5 else 0)
+        return self._cut(first, keep, rng), self._cut(second, content - keep, rng)
+
+    def _cut(self, span: Span, keep: int, rng: np.random.Generator) -> Span:
+        """Keep `keep` tokens of a span: a window whose start is a word start where there is one.
+
+        Google flips a coin per dropped token, which always leaves the middle: the ends of a long
+        segment would never be seen. Here a window slides over the span and past both of its ends,
+        then is pushed inside, so that every token has a like chance and a short cut comes from
+        one end. Both parts of a pair are cut alike, so the cut tells nothing of their order.
+        """
+        drop = span.length - keep
+        if drop <= 0:
+            return span
+        slide = int(rng.random() * (span.length + keep)) - keep
+        start = span.start + min(max(slide, 0), drop)
+        if start > span.start:
+            lowest = max(span.start, start - _LONGEST_WORD)
+            starts = self._word_starts[self._tokens[span.shard][lowest : start + 1]].nonzero()[0]
+            if len(starts):
+                start = lowest + int(starts[-1])
+            elif lowest == span.start:
+                start = lowest
+        return Span(span.shard, start, start + keep)
+
+    def _google_sop(self, place: _Place, content: int, rng: np.random.Generator) -> Instance:
+        """Google's chunks: segments until the length is reached; a lone one gets a stranger."""
+        segments, here = self._segments[place.shard], place.segment
+        reached = int(segments.searchsorted(segments[here] + content, "left"))
+        last = min(reached, place.high)
+        if last - here < 2:
+            first = self._span(place.shard, here, here + 1)
+            return Instance(*self._with_other_document(first, place, content, rng), NOT_IN_ORDER)
+        split = here + 1 + int(rng.random() * (last - here - 1))
+        pair = self._fit(
+            self._span(place.shard, here, split), self._span(place.shard, split, last), content, rng
+        )
+        if rng.random() < 0.5:
+            return Instance(*pair, IN_ORDER)
+        return Instance(pair[1], pair[0], NOT_IN_ORDER)
+
+    def _with_other_document(
+        self, first: Span, place: _Place, content: int, rng: np.random.Generator
+    ) -> tuple[Span, Span]:
+        """A and a B from another document, drawn as true Bs are so that its form is no clue."""
+        second = None
+        for _ in range(_TRIES):
+            other = self._locate(int(rng.random() * self.total_tokens))
+            if other.shard == place.shard and other.low == place.low:
+                continue
+            pair = self._pair(other, content, rng)
+            if pair is not None:
+                second = pair[1]
+                if first.length + second.length <= content:
+                    break
+        if second is None:
+            second = self._segment_span(self._any_other_document(place, rng), content, rng)
+        return self._fit(first, second, content, rng)
+
+    def _any_other_document(self, place: _Place, rng: np.random.Generator) -> _Place:
+        """A random segment of a random other document, for when one document is most tokens."""
+        document = int(self._documents[place.shard].searchsorted(place.segment, "right")) - 1
+        here = self._document_starts[place.shard] + document
+        other = int(rng.random() * (self.total_documents - 1))
+        other += other >= here
+        shard = bisect_right(self._document_starts, other) - 1
+        low, high = self._documents[shard][other - self._document_starts[shard] :][:2].tolist()
+        return _Place(shard, low + int(rng.random() * (high - low)), low, high)
