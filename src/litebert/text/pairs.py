@@ -19,7 +19,7 @@ SopNegatives = Literal["in_document", "google"]
 
 IN_ORDER, NOT_IN_ORDER, NO_PAIR = 0, 1, -1
 
-_TRIES = 8  # draws for a B of another document that fits beside A, before one is cut
+_TRIES = 16  # random tokens looked at for a B of another document
 _LONGEST_WORD = 64  # pieces looked back over for the start of a word
 
 
@@ -98,16 +98,13 @@ class InstanceMaker:
             return Instance(self._run(place, content, rng), None, NO_PAIR)
         if self._google:
             return self._google_sop(place, content, rng)
-        pair = self._pair(place, content, rng)
-        if pair is None:
+        if place.high - place.low < 2:
             # Order needs two real segments, and half a segment against its other half is a
             # different, easier question; such a document still serves masked-token prediction.
-            return Instance(self._segment_span(place, content, rng), None, NO_PAIR)
-        if rng.random() < 0.5:
-            return Instance(*pair, IN_ORDER)
+            return Instance(self._run(place, content, rng), None, NO_PAIR)
         if self._objective == "mlm+nsp":
-            return Instance(*self._with_other_document(pair[0], place, content, rng), NOT_IN_ORDER)
-        return Instance(pair[1], pair[0], NOT_IN_ORDER)
+            return self._nsp(place, content, rng)
+        return self._in_either_order(*self._pair(place, content, rng), rng)
 
     def trim(self, instance: Instance, *, length: int, rng: np.random.Generator) -> Instance:
         """Cut to `length` tokens with specials; under 5 no pair is left, under 3 no text."""
@@ -130,9 +127,6 @@ class InstanceMaker:
         segments = self._segments[shard]
         return Span(shard, int(segments[first]), int(segments[last]))
 
-    def _segment_span(self, place: _Place, content: int, rng: np.random.Generator) -> Span:
-        return self._cut(self._span(place.shard, place.segment, place.segment + 1), content, rng)
-
     def _grow(self, place: _Place, content: int, forward: bool) -> tuple[int, int]:
         """Whole segments from the anchor's on, one way, while they fit; none if it is too long."""
         segments, here = self._segments[place.shard], place.segment
@@ -143,15 +137,14 @@ class InstanceMaker:
         return max(first, place.low), here + 1
 
     def _run(self, place: _Place, content: int, rng: np.random.Generator) -> Span:
+        """Whole segments from the anchor's on while they fit, or a part of it if it is too long."""
         first, last = self._grow(place, content, forward=True)
         if last > first:
             return self._span(place.shard, first, last)
-        return self._segment_span(place, content, rng)
+        return self._cut(self._span(place.shard, first, first + 1), content, rng)
 
-    def _pair(
-        self, place: _Place, content: int, rng: np.random.Generator
-    ) -> tuple[Span, Span] | None:
-        """Two neighbouring runs of segments in the order of the text, or None for a lone segment.
+    def _pair(self, place: _Place, content: int, rng: np.random.Generator) -> tuple[Span, Span]:
+        """Two neighbouring runs of segments in the order of the text; the document has two.
 
         The anchor's segment is a long one more often than its neighbours (an anchor hits long
         segments more often), so always growing forward would make the earlier part the longer one
@@ -165,8 +158,6 @@ class InstanceMaker:
             neighbour = place.segment + (1 if forward else -1)
             if not place.low <= neighbour < place.high:
                 neighbour = 2 * place.segment - neighbour
-            if not place.low <= neighbour < place.high:
-                return None
             first = min(place.segment, neighbour)
             last = first + 2
         split = first + 1 + int(rng.random() * (last - first - 1))
@@ -226,39 +217,54 @@ class InstanceMaker:
         last = min(reached, place.high)
         if last - here < 2:
             first = self._span(place.shard, here, here + 1)
-            return Instance(*self._with_other_document(first, place, content, rng), NOT_IN_ORDER)
+            room = max(content - first.length, content // 2)
+            second = self._run(self._elsewhere(place, content, rng), room, rng)
+            return Instance(*self._fit(first, second, content, rng), NOT_IN_ORDER)
         split = here + 1 + int(rng.random() * (last - here - 1))
-        pair = self._fit(
-            self._span(place.shard, here, split), self._span(place.shard, split, last), content, rng
-        )
-        if rng.random() < 0.5:
-            return Instance(*pair, IN_ORDER)
-        return Instance(pair[1], pair[0], NOT_IN_ORDER)
+        first = self._span(place.shard, here, split)
+        second = self._span(place.shard, split, last)
+        return self._in_either_order(*self._fit(first, second, content, rng), rng)
 
-    def _with_other_document(
-        self, first: Span, place: _Place, content: int, rng: np.random.Generator
-    ) -> tuple[Span, Span]:
-        """A and a B from another document, drawn as true Bs are so that its form is no clue."""
-        second = None
+    def _in_either_order(self, first: Span, second: Span, rng: np.random.Generator) -> Instance:
+        if rng.random() < 0.5:
+            return Instance(first, second, IN_ORDER)
+        return Instance(second, first, NOT_IN_ORDER)
+
+    def _nsp(self, place: _Place, content: int, rng: np.random.Generator) -> Instance:
+        """A, and the text after it or text from another document that comes after such an A.
+
+        A is chosen without a look at B, and both kinds of B fill what A leaves by the same rule,
+        so that neither lengths nor cuts tell them apart.
+        """
+        first, after = self._opening(place, content, rng)
+        label = IN_ORDER if rng.random() < 0.5 else NOT_IN_ORDER
+        if label == NOT_IN_ORDER:
+            after = self._elsewhere(place, content, rng)
+        return Instance(first, self._run(after, content - first.length, rng), label)
+
+    def _opening(
+        self, place: _Place, content: int, rng: np.random.Generator
+    ) -> tuple[Span, _Place]:
+        """An A of random length, and the place of the segment after it."""
+        start = place._replace(segment=min(place.segment, place.high - 2))
+        limit = 1 + int(rng.random() * (content - 1))
+        first, last = self._grow(start, limit, forward=True)
+        last = min(max(last, first + 1), place.high - 1)
+        part = self._cut(self._span(place.shard, first, last), max(limit, content // 2), rng)
+        return part, place._replace(segment=last)
+
+    def _elsewhere(self, place: _Place, content: int, rng: np.random.Generator) -> _Place:
+        """Where a B of another document begins: after an A, wherever a few tries find one."""
         for _ in range(_TRIES):
             other = self._locate(int(rng.random() * self.total_tokens))
-            if other.shard == place.shard and other.low == place.low:
-                continue
-            pair = self._pair(other, content, rng)
-            if pair is not None:
-                second = pair[1]
-                if first.length + second.length <= content:
-                    break
-        if second is None:
-            second = self._segment_span(self._any_other_document(place, rng), content, rng)
-        return self._fit(first, second, content, rng)
-
-    def _any_other_document(self, place: _Place, rng: np.random.Generator) -> _Place:
-        """A random segment of a random other document, for when one document is most tokens."""
+            elsewhere = other.shard != place.shard or other.low != place.low
+            if elsewhere and other.high - other.low >= 2:
+                return self._opening(other, content, rng)[1]
+        # One document is most of the tokens, or nearly all are one segment: any other will do.
         document = int(self._documents[place.shard].searchsorted(place.segment, "right")) - 1
         here = self._document_starts[place.shard] + document
-        other = int(rng.random() * (self.total_documents - 1))
-        other += other >= here
-        shard = bisect_right(self._document_starts, other) - 1
-        low, high = self._documents[shard][other - self._document_starts[shard] :][:2].tolist()
+        number = int(rng.random() * (self.total_documents - 1))
+        number += number >= here
+        shard = bisect_right(self._document_starts, number) - 1
+        low, high = self._documents[shard][number - self._document_starts[shard] :][:2].tolist()
         return _Place(shard, low + int(rng.random() * (high - low)), low, high)
