@@ -1,0 +1,36 @@
+"""One entrance for every kind of model: Hugging Face, Google's TensorFlow, runs of our own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from litebert.errors import InputError
+from litebert.interop import huggingface, tensorflow
+from litebert.model.encoder import Model
+
+
+def load(path: str | Path, *, allow: Sequence[str] = ()) -> Model:
+    """Load a model, in evaluation mode and fp32, from wherever it is.
+
+    `path` is a Hugging Face directory or hub id, a litebert run directory, or a TensorFlow
+    checkpoint of Google's ALBERT (its directory or its prefix). `allow` lists names, or beginnings
+    of names, of weights that may be missing (they get fresh values) or left over. Raises
+    InputError when the files cannot be had, and for any other weight that does not fit.
+    """
+    directory = Path(path)
+    if tensorflow.is_checkpoint(directory):
+        return tensorflow.load(directory, allow=allow)
+    return huggingface.load(model_directory(path), allow=allow)
+
+
+def model_directory(path: str | Path) -> str | Path:
+    """Where the model of a litebert run lies; any other path or hub id as it is."""
+    directory = Path(path)
+    if not directory.is_dir() or (directory / "config.json").is_file():
+        return path
+    if (directory / "model").is_dir():
+        return directory / "model"
+    if (directory / "checkpoints").is_dir():
+        raise InputError(
+            f"{directory}: the run has not written its model yet: let it finish, or resume it"
+        )
+    return path
