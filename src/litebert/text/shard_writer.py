@@ -1,0 +1,165 @@
+"""Writes a prepared corpus: whole documents into shards of about equal size, index.json last.
+
+Every file is written under a temporary name, flushed to the disk and renamed, so that a crash or a
+full disk leaves either nothing readable or everything. Reading is in shards.py.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from litebert.errors import InputError
+from litebert.text.shards import FORMAT, INDEX, VERSION
+
+SHARD_BYTES = 64 << 20
+
+
+class ShardWriter:
+    """Takes documents in order and writes shards; the cuts do not depend on how they come in."""
+
+    def __init__(
+        self,
+        directory: str | Path,
+        *,
+        vocab_size: int,
+        special: dict[str, int],
+        fingerprint: str,
+        shard_bytes: int = SHARD_BYTES,
+    ) -> None:
+        """`shard_bytes` of token ids close a shard at the next end of a document.
+
+        Raises InputError when the directory exists and is not empty.
+        """
+        self._directory = Path(directory)
+        if self._directory.exists() and (
+            not self._directory.is_dir() or any(self._directory.iterdir())
+        ):
+            raise InputError(f"{self._directory}: exists and is not empty; give a new directory")
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._dtype = np.dtype(np.uint16 if vocab_size <= 65_535 else np.uint32)
+        self._limit = max(1, shard_bytes // self._dtype.itemsize)
+        self._head = {
+            "format": FORMAT,
+            "version": VERSION,
+            "vocab_size": vocab_size,
+            "special": special,
+            "tokenizer_fingerprint": fingerprint,
+            "dtype": self._dtype.name,
+        }
+        self._entries: list[dict[str, Any]] = []
+        self._tokens: list[np.ndarray] = []
+        self._lengths: list[np.ndarray] = []
+        self._segments: list[np.ndarray] = []
+        self._held = 0
+        self.dropped_segments = 0
+        self.dropped_documents = 0
+
+    def add(
+        self, tokens: np.ndarray, *, segment_lengths: np.ndarray, document_segments: np.ndarray
+    ) -> None:
+        """Append documents: ids end to end, tokens per segment, segments per document.
+
+        Segments without tokens are dropped, then documents without segments; both are counted.
+        Raises InputError when the disk is full.
+        """
+        filled = segment_lengths > 0
+        owner = np.repeat(np.arange(len(document_segments)), document_segments)
+        counts = np.bincount(owner[filled], minlength=len(document_segments))
+        self.dropped_segments += int((~filled).sum())
+        self.dropped_documents += int((counts == 0).sum())
+        lengths, counts = segment_lengths[filled], counts[counts > 0]
+        segment_ends = np.cumsum(lengths, dtype=np.int64)
+        document_segment_ends = np.cumsum(counts, dtype=np.int64)
+        document_ends = segment_ends[document_segment_ends - 1]
+        token, segment, document = 0, 0, 0
+        while document < len(counts):
+            # The first document whose end reaches the limit is the last one of its shard.
+            wanted = self._limit - self._held + token
+            last = min(int(np.searchsorted(document_ends, wanted)), len(counts) - 1)
+            token_end, segment_end = int(document_ends[last]), int(document_segment_ends[last])
+            self._tokens.append(tokens[token:token_end].astype(self._dtype))
+            self._lengths.append(lengths[segment:segment_end])
+            self._segments.append(counts[document : last + 1])
+            self._held += token_end - token
+            token, segment, document = token_end, segment_end, last + 1
+            if self._held >= self._limit:
+                self._flush()
+
+    def close(self) -> None:
+        """Write what is held and then index.json, after which the corpus can be opened.
+
+        Raises InputError when no document had any token, or the disk is full.
+        """
+        if self._held:
+            self._flush()
+        if not self._entries:
+            raise InputError("no text: every document is empty; nothing was prepared")
+        totals = {
+            count: sum(entry[count] for entry in self._entries)
+            for count in ("tokens", "segments", "documents")
+        }
+        dropped = {
+            "dropped_segments": self.dropped_segments,
+            "dropped_documents": self.dropped_documents,
+        }
+        index = self._head | totals | dropped | {"shards": self._entries}
+        self._write(INDEX, (json.dumps(index, indent=2) + "\n").encode())
+
+    def abort(self) -> None:
+        """Delete the shards written so far, so that the directory can be used again."""
+        for file in self._directory.glob("shard-*"):
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+    def _flush(self) -> None:
+        tokens = np.concatenate(self._tokens)
+        segments = _offsets(np.concatenate(self._lengths))
+        documents = _offsets(np.concatenate(self._segments))
+        name = f"shard-{len(self._entries):05d}.safetensors"
+        content = save({"tokens": tokens, "segments": segments, "documents": documents})
+        self._write(name, content)
+        self._entries.append(
+            {
+                "file": name,
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "bytes": len(content),
+                "tokens": len(tokens),
+                "segments": len(segments) - 1,
+                "documents": len(documents) - 1,
+            }
+        )
+        self._tokens, self._lengths, self._segments, self._held = [], [], [], 0
+
+    def _write(self, name: str, content: bytes) -> None:
+        temporary = self._directory / f"{name}.part"
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(self._directory / name)
+            folder = os.open(self._directory, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise InputError(
+                f"{self._directory / name}: the disk is full; free {len(content):,} bytes or more"
+            ) from None
+
+
+def _offsets(lengths: np.ndarray) -> np.ndarray:
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
