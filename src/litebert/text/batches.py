@@ -152,13 +152,15 @@ class Batches:
             if anchor is None:
                 anchor = int(rng.random() * maker.total_tokens)
             content = settings.content_length
-            if rng.random() < short:
+            # The end of a batch makes short sequences by itself.
+            if rng.random() < short and room > settings.max_length:
                 content = 2 + int(rng.random() * (content - 1))
             instance = maker.make(anchor, content=content, rng=rng)
-            if room - _SHORTEST_REST < instance.length < room and room >= 2 * _SHORTEST_REST:
-                instance = maker.trim(instance, length=room - _SHORTEST_REST, rng=rng)
-            elif instance.length > room:
+            rest = min(_SHORTEST_REST, room // 2) if room >= 6 else 0
+            if instance.length > room:
                 instance = maker.trim(instance, length=room, rng=rng)
+            elif room - rest < instance.length < room:
+                instance = maker.trim(instance, length=room - rest, rng=rng)
             instances.append(instance)
             room -= min(room, instance.length)
         return instances

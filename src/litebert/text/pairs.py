@@ -95,13 +95,13 @@ class InstanceMaker:
         """
         place = self._locate(anchor)
         if self._objective == "mlm":
-            return Instance(self._run(place, content, rng), None, NO_PAIR)
+            return Instance(self._single(place, content, rng), None, NO_PAIR)
         if self._google:
             return self._google_sop(place, content, rng)
         if place.high - place.low < 2:
             # Order needs two real segments, and half a segment against its other half is a
             # different, easier question; such a document still serves masked-token prediction.
-            return Instance(self._run(place, content, rng), None, NO_PAIR)
+            return Instance(self._single(place, content, rng), None, NO_PAIR)
         if self._objective == "mlm+nsp":
             return self._nsp(place, content, rng)
         return self._in_either_order(*self._pair(place, content, rng), rng)
@@ -127,39 +127,54 @@ class InstanceMaker:
         segments = self._segments[shard]
         return Span(shard, int(segments[first]), int(segments[last]))
 
-    def _grow(self, place: _Place, content: int, forward: bool) -> tuple[int, int]:
-        """Whole segments from the anchor's on, one way, while they fit; none if it is too long."""
+    def _forward(self, place: _Place, content: int) -> int:
+        """One past the last whole segment that fits from the place's on, within the document."""
+        segments = self._segments[place.shard]
+        last = int(segments.searchsorted(segments[place.segment] + content, "right")) - 1
+        return min(last, place.high)
+
+    def _backward(self, place: _Place, content: int) -> int:
+        """The first whole segment that fits when filling up to the end of the place's."""
+        segments = self._segments[place.shard]
+        first = int(segments.searchsorted(segments[place.segment + 1] - content, "left"))
+        return max(first, place.low)
+
+    def _around(self, place: _Place, content: int, rng: np.random.Generator) -> tuple[int, int]:
+        """Whole segments first..last-1 around the place's that fit; that one if it is too long.
+
+        An anchor hits long segments more often than short ones, so always growing forward would
+        make the earlier part of a pair the longer one, and the beginnings of documents rare. So
+        growth begins in a direction drawn by coin and takes from the other what room is left.
+        """
         segments, here = self._segments[place.shard], place.segment
-        if forward:
-            last = int(segments.searchsorted(segments[here] + content, "right")) - 1
-            return here, min(last, place.high)
-        first = int(segments.searchsorted(segments[here + 1] - content, "left"))
-        return max(first, place.low), here + 1
+        if segments[here + 1] - segments[here] > content:
+            return here, here + 1
+        if rng.random() < 0.5:
+            last = self._forward(place, content)
+            return self._backward(place._replace(segment=last - 1), content), last
+        first = self._backward(place, content)
+        return first, self._forward(place._replace(segment=first), content)
+
+    def _single(self, place: _Place, content: int, rng: np.random.Generator) -> Span:
+        return self._cut(self._span(place.shard, *self._around(place, content, rng)), content, rng)
 
     def _run(self, place: _Place, content: int, rng: np.random.Generator) -> Span:
-        """Whole segments from the anchor's on while they fit, or a part of it if it is too long."""
-        first, last = self._grow(place, content, forward=True)
-        if last > first:
-            return self._span(place.shard, first, last)
-        return self._cut(self._span(place.shard, first, first + 1), content, rng)
+        """Whole segments from the place's on while they fit, or a part of it if it is too long."""
+        last = max(self._forward(place, content), place.segment + 1)
+        return self._cut(self._span(place.shard, place.segment, last), content, rng)
 
     def _pair(self, place: _Place, content: int, rng: np.random.Generator) -> tuple[Span, Span]:
         """Two neighbouring runs of segments in the order of the text; the document has two.
 
-        The anchor's segment is a long one more often than its neighbours (an anchor hits long
-        segments more often), so always growing forward would make the earlier part the longer one
-        and the lengths would give the order away. A coin for the direction makes both alike.
+        What fits is never cut. Where no neighbour fits, one is taken all the same and both are cut.
         """
-        forward = rng.random() < 0.5
-        first, last = self._grow(place, content, forward)
+        first, last = self._around(place, content, rng)
         if last - first < 2:
-            first, last = self._grow(place, content, not forward)
-        if last - first < 2:
-            neighbour = place.segment + (1 if forward else -1)
-            if not place.low <= neighbour < place.high:
-                neighbour = 2 * place.segment - neighbour
-            first = min(place.segment, neighbour)
-            last = first + 2
+            forward = rng.random() < 0.5
+            if last == place.high or (first > place.low and not forward):
+                first -= 1
+            else:
+                last += 1
         split = first + 1 + int(rng.random() * (last - first - 1))
         return self._fit(
             self._span(place.shard, first, split),
@@ -248,9 +263,9 @@ class InstanceMaker:
         """An A of random length, and the place of the segment after it."""
         start = place._replace(segment=min(place.segment, place.high - 2))
         limit = 1 + int(rng.random() * (content - 1))
-        first, last = self._grow(start, limit, forward=True)
-        last = min(max(last, first + 1), place.high - 1)
-        part = self._cut(self._span(place.shard, first, last), max(limit, content // 2), rng)
+        last = min(max(self._forward(start, limit), start.segment + 1), place.high - 1)
+        span = self._span(place.shard, start.segment, last)
+        part = self._cut(span, max(limit, content // 2), rng)
         return part, place._replace(segment=last)
 
     def _elsewhere(self, place: _Place, content: int, rng: np.random.Generator) -> _Place:

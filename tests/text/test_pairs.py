@@ -1,0 +1,182 @@
+"""Which text meets which: read off from token ids that number the tokens of the corpus."""
+
+import numpy as np
+import pytest
+from synthetic import FIRST_ID, Corpus, corpus_of, origin, random_corpus
+
+from litebert.text.batches import Batches, BatchSettings
+
+
+def sequences(corpus: Corpus, settings: BatchSettings, count: int, *, inner: bool = False):
+    """Restored text of `count` batches as (A, B or None, label), each text as token numbers.
+
+    With `inner` the last sequences of each batch are left out: those that are cut to fit.
+    """
+    batches = Batches(corpus, word_starts=np.ones(corpus.vocab_size, bool), settings=settings)
+    for k in range(count):
+        batch = batches.batch(k)
+        tokens = batch.tokens.copy()
+        tokens[batch.predicted_positions] = batch.predicted_tokens
+        labels = batch.sentence_labels.tolist()
+        for b, label in enumerate(labels[:-5] if inner else labels):
+            start, stop = batch.offsets[b : b + 2]
+            sequence, segments = tokens[start:stop], batch.segments[start:stop]
+            assert sequence[0] == 2
+            assert sequence[-1] == 3
+            first = sequence[segments == 0][1:-1] - FIRST_ID
+            second = sequence[segments == 1][:-1] - FIRST_ID
+            assert (np.diff(first) == 1).all()
+            assert (np.diff(second) == 1).all()
+            yield first, second if len(second) else None, label
+
+
+@pytest.mark.parametrize("max_length", [32, 128, 256])
+def test_sop_pairs_come_from_one_document_and_the_label_says_their_order(max_length):
+    corpus = random_corpus(0)
+    documents, segments = origin(corpus)
+    pairs = 0
+    for first, second, label in sequences(corpus, BatchSettings(max_length=max_length), 60):
+        assert len(set(documents[first])) == 1
+        if second is None:
+            assert label == -1
+            continue
+        pairs += 1
+        earlier, later = (first, second) if label == 0 else (second, first)
+        assert set(documents[earlier]) == set(documents[later])
+        assert earlier[-1] < later[0]
+        assert segments[earlier[-1]] < segments[later[0]]
+    assert pairs > 1000
+
+
+@pytest.mark.parametrize("max_length", [32, 128, 256])
+def test_sop_pairs_are_neighbours_and_only_lone_segments_go_without(max_length):
+    corpus = random_corpus(0)
+    documents, segments = origin(corpus)
+    segments_of = np.array([len(set(segments[documents == d])) for d in range(300)])
+    settings = BatchSettings(max_length=max_length)
+    for first, second, label in sequences(corpus, settings, 30, inner=True):
+        if second is None:
+            assert segments_of[documents[first[0]]] == 1
+        else:
+            earlier, later = (first, second) if label == 0 else (second, first)
+            assert segments[later[0]] - segments[earlier[-1]] == 1
+
+
+def test_what_fits_is_never_cut():
+    corpus = random_corpus(1)
+    _, segments = origin(corpus)
+    begins = np.diff(segments, prepend=-1) > 0
+    ends = np.diff(segments, append=segments[-1] + 1) > 0
+    # Any two segments of at most 60 tokens fit in 125.
+    settings = BatchSettings(max_length=128, short_sequence_probability=0)
+    pairs = 0
+    for first, second, _ in sequences(corpus, settings, 60, inner=True):
+        for part in (first,) if second is None else (first, second):
+            assert begins[part[0]]
+            assert ends[part[-1]]
+        pairs += second is not None
+    assert pairs > 1500
+
+
+@pytest.mark.parametrize("objective", ["mlm+sop", "mlm+nsp"])
+def test_labels_are_balanced(objective):
+    settings = BatchSettings(objective=objective)
+    labels = np.array([label for *_, label in sequences(random_corpus(2), settings, 250)])
+    labels = labels[labels >= 0]
+    assert len(labels) > 8000
+    assert abs(labels.mean() - 0.5) < 3 * 0.5 / np.sqrt(len(labels))
+
+
+@pytest.mark.parametrize("objective", ["mlm+sop", "mlm+nsp"])
+@pytest.mark.parametrize(("max_length", "longest"), [(128, 60), (64, 200), (65, 33)])
+def test_lengths_do_not_tell_the_label(objective, max_length, longest):
+    corpus = random_corpus(3, documents=2000, longest=longest, shards=1)
+    settings = BatchSettings(objective=objective, max_length=max_length)
+    rows = [
+        (label, len(a), len(b)) for a, b, label in sequences(corpus, settings, 150) if label >= 0
+    ]
+    label, a, b = np.array(rows).T
+    room = max_length - 3
+    for clue in (a, b, a + b, a > b, a == b + 1, b == a + 1, a + b == room, a == 1, b == 1):
+        no, yes = clue[label == 0].astype(float), clue[label == 1].astype(float)
+        error = np.sqrt(no.var() / len(no) + yes.var() / len(yes))
+        assert abs(no.mean() - yes.mean()) <= 4 * error
+
+
+def test_nsp_negatives_come_from_another_document_and_positives_follow_on():
+    corpus = random_corpus(4)
+    documents, segments = origin(corpus)
+    seen = {0: 0, 1: 0}
+    settings = BatchSettings(objective="mlm+nsp")
+    for first, second, label in sequences(corpus, settings, 100, inner=True):
+        assert len(set(documents[first])) == 1
+        if label < 0:
+            continue
+        assert len(set(documents[second])) == 1
+        seen[label] += 1
+        if label == 1:
+            assert documents[first[0]] != documents[second[0]]
+        else:
+            assert documents[first[0]] == documents[second[0]]
+            assert segments[second[0]] - segments[first[-1]] == 1
+    assert min(seen.values()) > 1000
+
+
+def test_nsp_finds_the_one_other_document_however_small():
+    corpus = corpus_of([[30] * 400], [[3]])
+    documents, _ = origin(corpus)
+    negatives = 0
+    for first, second, label in sequences(corpus, BatchSettings(objective="mlm+nsp"), 10):
+        if label == 1:
+            negatives += 1
+            assert {documents[first[0]], documents[second[0]]} == {0, 1}
+    assert negatives > 100
+
+
+def test_google_negatives_pair_lone_segments_with_another_document_under_label_one():
+    corpus = random_corpus(5, longest=200, most=6)
+    documents, segments = origin(corpus)
+    crossing = swapped = 0
+    for first, second, label in sequences(corpus, BatchSettings(sop_negatives="google"), 60):
+        if second is None or documents[first[0]] == documents[second[0]]:
+            swapped += label == 1
+            continue
+        crossing += 1
+        assert label == 1
+        assert len(set(segments[first])) == 1
+    assert crossing > 100
+    assert swapped > 100
+
+
+def test_mlm_takes_one_run_of_one_document():
+    corpus = random_corpus(6)
+    documents, _ = origin(corpus)
+    for first, second, label in sequences(corpus, BatchSettings(objective="mlm"), 30):
+        assert second is None
+        assert label == -1
+        assert len(set(documents[first])) == 1
+
+
+@pytest.mark.parametrize("objective", ["mlm", "mlm+sop", "mlm+nsp"])
+def test_an_epoch_sees_each_token_once_on_average_and_ten_see_nearly_all(objective):
+    corpus = random_corpus(7, documents=400)
+    settings = BatchSettings(objective=objective, max_length=64)
+    batches = Batches(corpus, word_starts=np.ones(corpus.vocab_size, bool), settings=settings)
+    seen = np.zeros(corpus.total_tokens)
+    for first, second, _ in sequences(corpus, settings, 10 * batches.num_batches):
+        seen[first] += 1
+        if second is not None:
+            seen[second] += 1
+    assert abs(seen.mean() / 10 - 1) < 0.05
+    assert (seen == 0).mean() < 0.005
+
+
+def test_every_token_of_an_overlong_segment_is_seen():
+    corpus = corpus_of([[1000, 5]])
+    seen = np.zeros(1005)
+    for first, second, _ in sequences(corpus, BatchSettings(max_length=64), 20):
+        for part in (first, second):
+            if part is not None:
+                seen[part] += 1
+    long = seen[:1000]
+    assert long.min() > 0.3 * long.mean()
