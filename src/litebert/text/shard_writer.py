@@ -9,6 +9,8 @@ import errno
 import hashlib
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from safetensors.numpy import save
 
 from litebert.errors import InputError
 from litebert.text.shards import FORMAT, INDEX, VERSION
+from litebert.text.tokenizer import Tokenizer
 
 SHARD_BYTES = 64 << 20
 
@@ -28,9 +31,7 @@ class ShardWriter:
         self,
         directory: str | Path,
         *,
-        vocab_size: int,
-        special: dict[str, int],
-        fingerprint: str,
+        tokenizer: Tokenizer,
         shard_bytes: int = SHARD_BYTES,
     ) -> None:
         """`shard_bytes` of token ids close a shard at the next end of a document.
@@ -38,19 +39,20 @@ class ShardWriter:
         Raises InputError when the directory exists and is not empty.
         """
         self._directory = Path(directory)
+        self._tokenizer = tokenizer
         if self._directory.exists() and (
             not self._directory.is_dir() or any(self._directory.iterdir())
         ):
             raise InputError(f"{self._directory}: exists and is not empty; give a new directory")
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._dtype = np.dtype(np.uint16 if vocab_size <= 65_535 else np.uint32)
+        self._dtype = np.dtype(np.uint16 if tokenizer.vocab_size <= 65_535 else np.uint32)
         self._limit = max(1, shard_bytes // self._dtype.itemsize)
         self._head = {
             "format": FORMAT,
             "version": VERSION,
-            "vocab_size": vocab_size,
-            "special": special,
-            "tokenizer_fingerprint": fingerprint,
+            "vocab_size": tokenizer.vocab_size,
+            "special": tokenizer.special,
+            "tokenizer_fingerprint": tokenizer.fingerprint,
             "dtype": self._dtype.name,
         }
         self._entries: list[dict[str, Any]] = []
@@ -93,7 +95,7 @@ class ShardWriter:
                 self._flush()
 
     def close(self) -> None:
-        """Write what is held and then index.json, after which the corpus can be opened.
+        """Write what is held, the tokenizer, and then index.json: now the corpus can be opened.
 
         Raises InputError when no document had any token, or the disk is full.
         """
@@ -110,13 +112,16 @@ class ShardWriter:
             "dropped_documents": self.dropped_documents,
         }
         index = self._head | totals | dropped | {"shards": self._entries}
+        with _full_disk_named(self._directory):
+            self._tokenizer.save(self._directory / "tokenizer")
         self._write(INDEX, (json.dumps(index, indent=2) + "\n").encode())
 
     def abort(self) -> None:
-        """Delete the shards written so far, so that the directory can be used again."""
-        for file in self._directory.glob("shard-*"):
+        """Delete what was written so far, so that the directory can be used again."""
+        for file in self._directory.glob("*.safetensors*"):
             with contextlib.suppress(OSError):
                 file.unlink()
+        shutil.rmtree(self._directory / "tokenizer", ignore_errors=True)
 
     def _flush(self) -> None:
         tokens = np.concatenate(self._tokens)
@@ -139,7 +144,7 @@ class ShardWriter:
 
     def _write(self, name: str, content: bytes) -> None:
         temporary = self._directory / f"{name}.part"
-        try:
+        with _full_disk_named(self._directory):
             with temporary.open("wb") as file:
                 file.write(content)
                 file.flush()
@@ -150,13 +155,16 @@ class ShardWriter:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise InputError(
-                f"{self._directory / name}: the disk is full; free {len(content):,} bytes or more"
-            ) from None
+
+
+@contextlib.contextmanager
+def _full_disk_named(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise InputError(f"{directory}: the disk is full; free some space and try again") from None
 
 
 def _offsets(lengths: np.ndarray) -> np.ndarray:

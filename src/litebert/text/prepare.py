@@ -1,0 +1,59 @@
+"""Turns documents into shards with bounded memory: read, split, encode, write, batch by batch."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from litebert.text.shard_writer import SHARD_BYTES, ShardWriter
+from litebert.text.shards import Shards
+from litebert.text.tokenizer import Tokenizer
+from litebert.text.words import CorpusEncoder
+
+_BATCH_CHARACTERS = 1 << 20
+
+
+def prepare(
+    documents: Iterable[list[str]],
+    *,
+    tokenizer: Tokenizer,
+    output: str | Path,
+    shard_bytes: int = SHARD_BYTES,
+    on_text: Callable[[int], None] = lambda _: None,
+) -> Shards:
+    """Encode documents (lists of segments, see `read_documents`) into a directory of shards.
+
+    The tokenizer is stored with them. `on_text` gets the characters encoded since the last call.
+    The result does not depend on batching; an interruption leaves an empty directory.
+
+    Raises InputError when `output` exists and is not empty, no document has text, or the disk is
+    full.
+    """
+    writer = ShardWriter(output, tokenizer=tokenizer, shard_bytes=shard_bytes)
+    encoder = CorpusEncoder(tokenizer)
+    try:
+        for batch in _batches(documents):
+            segments = list(chain.from_iterable(batch))
+            tokens, lengths = encoder.encode(segments)
+            counts = np.fromiter(map(len, batch), np.int64, len(batch))
+            writer.add(tokens, segment_lengths=lengths, document_segments=counts)
+            on_text(sum(map(len, segments)))
+        writer.close()
+    except BaseException:
+        writer.abort()
+        raise
+    return Shards.open(output)
+
+
+def _batches(documents: Iterable[list[str]]) -> Iterator[list[list[str]]]:
+    batch: list[list[str]] = []
+    characters = 0
+    for document in documents:
+        batch.append(document)
+        characters += sum(map(len, document))
+        if characters >= _BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
