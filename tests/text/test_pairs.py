@@ -180,3 +180,21 @@ def test_every_token_of_an_overlong_segment_is_seen():
                 seen[part] += 1
     long = seen[:1000]
     assert long.min() > 0.3 * long.mean()
+
+
+def test_a_cut_text_begins_at_a_word_and_keeps_its_length():
+    corpus = random_corpus(8, longest=300, most=4)
+    word_starts = np.random.default_rng(0).random(corpus.vocab_size) < 0.5
+    settings = BatchSettings(max_length=64, short_sequence_probability=0)
+    batches = Batches(corpus, word_starts=word_starts, settings=settings)
+    cut = 0
+    for k in range(30):
+        for first, second, _ in batches.instances(k)[:-5]:
+            for span in (first, second) if second else (first,):
+                shard = corpus.shards[span.shard]
+                if span.start not in shard.segments:
+                    cut += 1
+                    assert word_starts[shard.tokens[span.start]]
+            if second and cut:
+                assert first.length + second.length <= 61
+    assert cut > 500
