@@ -81,9 +81,9 @@ def test_what_fits_is_never_cut():
 @pytest.mark.parametrize("objective", ["mlm+sop", "mlm+nsp"])
 def test_labels_are_balanced(objective):
     settings = BatchSettings(objective=objective)
-    labels = np.array([label for *_, label in sequences(random_corpus(2), settings, 250)])
+    labels = np.array([label for *_, label in sequences(random_corpus(2), settings, 120)])
     labels = labels[labels >= 0]
-    assert len(labels) > 8000
+    assert len(labels) > 4000
     assert abs(labels.mean() - 0.5) < 3 * 0.5 / np.sqrt(len(labels))
 
 
@@ -93,7 +93,7 @@ def test_lengths_do_not_tell_the_label(objective, max_length, longest):
     corpus = random_corpus(3, documents=2000, longest=longest, shards=1)
     settings = BatchSettings(objective=objective, max_length=max_length)
     rows = [
-        (label, len(a), len(b)) for a, b, label in sequences(corpus, settings, 150) if label >= 0
+        (label, len(a), len(b)) for a, b, label in sequences(corpus, settings, 100) if label >= 0
     ]
     label, a, b = np.array(rows).T
     room = max_length - 3
@@ -195,6 +195,5 @@ def test_a_cut_text_begins_at_a_word_and_keeps_its_length():
                 if span.start not in shard.segments:
                     cut += 1
                     assert word_starts[shard.tokens[span.start]]
-            if second and cut:
-                assert first.length + second.length <= 61
+            assert first.length + (second.length if second else 0) <= 61
     assert cut > 500
