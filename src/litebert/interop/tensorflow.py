@@ -79,14 +79,22 @@ def load(path: str | Path, *, allow: Sequence[str] = ()) -> Model:
             f"{path}: reading TensorFlow checkpoints needs TensorFlow: "
             f"pip install 'litebert[tensorflow]'"
         ) from error
+    damage = (tf.errors.OpError, IndexError, RuntimeError, ValueError)
+    complaint = f"{prefix}: is no checkpoint, or damaged: copy it again"
+
+    def read(name: str) -> torch.Tensor:
+        try:
+            return torch.from_numpy(np.array(reader.get_tensor(name)))
+        except damage as error:
+            raise InputError(complaint) from error
+
     try:
         reader = tf.train.load_checkpoint(str(prefix))
-        shapes = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        raise InputError(f"{prefix}: is no checkpoint or damaged: copy it again") from error
-    weights = Weights(
-        shapes=shapes, read=lambda name: torch.from_numpy(np.array(reader.get_tensor(name)))
-    )
+        variables = reader.get_variable_to_shape_map()
+    except damage as error:
+        raise InputError(complaint) from error
+    shapes = {name: tuple(shape) for name, shape in variables.items()}
+    weights = Weights(shapes=shapes, read=read)
     return _assembled(config, weights, allow=allow, source=str(prefix))
 
 
