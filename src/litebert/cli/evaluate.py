@@ -1,0 +1,140 @@
+"""`litebert evaluate`: held-out masked-LM and sentence results of a model."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import tyro
+
+from litebert.cli.model_argument import SENTENCE_WEIGHTS, open_model
+from litebert.cli.progress import evaluation_line
+from litebert.errors import InputError
+from litebert.text.batch_settings import BatchSettings
+from litebert.text.batches import Batches, PretrainBatch
+from litebert.text.pairs import Objective
+from litebert.text.shards import Shards
+from litebert.text.tokenizer import Tokenizer
+from litebert.train.evaluation import (
+    Evaluation,
+    evaluate,
+    held_out_settings,
+    unigram_surprisal,
+)
+from litebert.train.recipe import Precision, PretrainRecipe, read_recipe
+from litebert.train.start import choose_device, choose_dtype
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to evaluate, and on what."""
+
+    model: tyro.conf.Positional[str]
+    """A litebert run, a Hugging Face directory or hub id, or Google's TensorFlow checkpoint."""
+    data: Path | None = None
+    """Held-out shards (litebert prepare); a run's own when left out."""
+    train: Path | None = None
+    """Training shards, for the unigram baseline; a run's own when left out."""
+    batches: int = 500
+    """Most batches of 4,096 tokens to look at, spread evenly over the corpus."""
+    max_length: int | None = None
+    """Longest sequence, specials included; a run's own, else 128, when left out."""
+    objective: Objective | None = None
+    """mlm, mlm+sop or mlm+nsp; a run's own, else mlm+sop, when left out."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ... or auto."""
+    precision: Precision = "auto"
+    """Arithmetic of activations: bf16, fp32, or the faster of the two here."""
+    json: bool = False
+    """Print one JSON object to standard output."""
+
+
+def main(argv: list[str]) -> int:
+    """Evaluate a model; raises InputError when its tokenizer did not make the shards."""
+    settings = tyro.cli(
+        Settings,
+        args=argv,
+        prog="litebert evaluate",
+        description="Held-out masked-LM and sentence results of a model, beside the baseline.",
+    )
+    if settings.batches < 1:
+        raise InputError(f"batches={settings.batches} must be at least 1")
+    recipe = _recipe_of(settings.model)
+    data = settings.data or (recipe and recipe.valid)
+    if data is None:
+        raise InputError("no held-out text given: add --data DIR, made by litebert prepare")
+    asked = BatchSettings(
+        objective=settings.objective or (recipe.objective if recipe else "mlm+sop"),
+        max_length=settings.max_length or (recipe.max_length if recipe else 128),
+    )
+    allow = SENTENCE_WEIGHTS if asked.objective == "mlm" else ()
+    model, tokenizer = open_model(settings.model, allow=allow)
+    shards = _shards_for(tokenizer, data, settings.model)
+    train = settings.train
+    if train is None and recipe is not None and (recipe.data / "index.json").exists():
+        train = recipe.data
+    unigram = None
+    if train is not None:
+        unigram = unigram_surprisal(_shards_for(tokenizer, train, settings.model))
+    device = choose_device(settings.device)
+    model.to(device).compute_dtype = choose_dtype(settings.precision, device)
+    batches = _Watched(
+        shards, word_starts=tokenizer.word_starts(), settings=held_out_settings(asked)
+    )
+    count = min(settings.batches, batches.num_batches)
+    result = _with_progress(
+        batches,
+        count,
+        lambda: evaluate(model, batches, limit=count, device=device, unigram=unigram),
+    )
+    if settings.json:
+        facts = {
+            "model": settings.model,
+            "data": str(data),
+            "train": train and str(train),
+            "objective": asked.objective,
+            "max_length": asked.max_length,
+            "batches": count,
+            "precision": str(model.compute_dtype).removeprefix("torch."),
+        }
+        print(json.dumps(facts | asdict(result)))
+    else:
+        print(f"{settings.model} on {data}: {evaluation_line(asdict(result))}")
+    return 0
+
+
+def _recipe_of(model: str) -> PretrainRecipe | None:
+    path = Path(model) / "recipe.yaml"
+    return read_recipe(path, {}) if path.is_file() else None
+
+
+def _shards_for(tokenizer: Tokenizer, path: Path, model: str) -> Shards:
+    """Shards that this tokenizer made; ids of another one would be scored as nonsense."""
+    shards = Shards.open(path)
+    if shards.fingerprint != tokenizer.fingerprint:
+        raise InputError(
+            f"{path}: made by another tokenizer ({shards.vocab_size} entries) than that of "
+            f"{model} ({tokenizer.vocab_size}): prepare the text with the model's own tokenizer"
+        )
+    return shards
+
+
+class _Watched(Batches):
+    """Batches that say when one was made."""
+
+    watch: Callable[[], None] = staticmethod(lambda: None)
+
+    def batch(self, k: int) -> PretrainBatch:
+        self.watch()
+        return super().batch(k)
+
+
+def _with_progress(batches: _Watched, count: int, run: Callable[[], Evaluation]) -> Evaluation:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("evaluating", total=count)
+        batches.watch = lambda: progress.advance(task)
+        return run()

@@ -1,0 +1,78 @@
+"""`litebert fill-mask`: the likeliest words for [MASK] in a text."""
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from litebert.cli.model_argument import SENTENCE_WEIGHTS, open_model
+from litebert.errors import InputError
+from litebert.infer.fill_mask import MaskAnswer, fill_mask
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to fill in."""
+
+    model: tyro.conf.Positional[str]
+    """A litebert run, a Hugging Face directory or hub id, or Google's TensorFlow checkpoint."""
+    texts: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT ...")]
+    """Texts with [MASK] in them; - reads one text per line from standard input."""
+    top: int = 5
+    """Answers per [MASK]."""
+    json: bool = False
+    """Print one JSON object to standard output."""
+
+
+def main(argv: list[str]) -> int:
+    """Fill the masks of texts; raises InputError for a text without [MASK]."""
+    settings = tyro.cli(
+        Settings,
+        args=argv,
+        prog="litebert fill-mask",
+        description="The likeliest words for [MASK], with their probabilities.",
+    )
+    if not settings.texts:
+        raise InputError('no text given: try litebert fill-mask MODEL "The sky is [MASK]."')
+    texts = list(_texts(settings.texts))
+    model, tokenizer = open_model(settings.model, allow=SENTENCE_WEIGHTS)
+    answered = [(text, fill_mask(model, tokenizer, text, top=settings.top)) for text in texts]
+    if settings.json:
+        print(json.dumps({"model": settings.model, "texts": [_values(*one) for one in answered]}))
+    else:
+        _print_tables(answered)
+    return 0
+
+
+def _texts(given: Iterable[str]) -> Iterable[str]:
+    for text in given:
+        if text == "-":
+            yield from (line.strip() for line in sys.stdin if line.strip())
+        else:
+            yield text
+
+
+def _values(text: str, answers: list[MaskAnswer]) -> dict:
+    named = [[{"token": t, "probability": p} for t, p in answer] for answer in answers]
+    return {"text": text, "answers": named}
+
+
+def _print_tables(answered: list[tuple[str, list[MaskAnswer]]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    for text, answers in answered:
+        console.print(Text(text, style="bold"))
+        table = Table(show_header=len(answers) > 1, box=None, pad_edge=False)
+        for number in range(1, len(answers) + 1):
+            table.add_column(f"[bold]mask {number}" if len(answers) > 1 else "")
+            table.add_column("", justify="right")
+        for row in zip(*answers, strict=True):
+            cells = [(Text(token), f"{probability:.1%}") for token, probability in row]
+            table.add_row(*(part for cell in cells for part in cell))
+        console.print(table)

@@ -1,0 +1,245 @@
+"""Learning curves: SVG that takes the colours of the page around it, and pictures for documents.
+
+Drawn by matplotlib from the events of a run. In a page every colour is a CSS variable, so one
+drawing is legible on light and on dark.
+"""
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from litebert.errors import InputError
+from litebert.train.run_record import RunRecord
+
+# Colours that nothing else in a drawing has; `_in_page` turns each into a CSS variable.
+INK, GRID, TRAIN, HELD_OUT, BASELINE = "#010101", "#020202", "#030303", "#040404", "#050505"
+_VARIABLES = {
+    INK: "var(--ink)",
+    GRID: "var(--grid)",
+    TRAIN: "var(--train)",
+    HELD_OUT: "var(--held-out)",
+    BASELINE: "var(--baseline)",
+}
+# Points of a line; more cannot be seen and make pages heavy.
+POINTS = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One drawing: a training line, held-out points, and a level to compare with."""
+
+    title: str
+    train: str
+    """Field of step events."""
+    held_out: str | None = None
+    """Field of evaluation events."""
+    level: Callable[[RunRecord], float | None] = field(default=lambda record: None)
+    level_name: str = ""
+    percent: bool = False
+
+
+def _unigram(record: RunRecord) -> float | None:
+    return record.evaluation["unigram_loss"] if record.evaluation else None
+
+
+PANELS = (
+    Panel(
+        title="Masked-LM loss, nats per masked token",
+        train="mlm_loss",
+        held_out="mlm_loss",
+        level=_unigram,
+        level_name="unigram baseline",
+    ),
+    Panel(title="Masked-LM accuracy", train="mlm_accuracy", held_out="mlm_accuracy", percent=True),
+    Panel(
+        title="Sentence accuracy",
+        train="sentence_accuracy",
+        held_out="sentence_accuracy",
+        level=lambda record: 0.5,
+        level_name="chance",
+        percent=True,
+    ),
+    Panel(title="Learning rate, share of its peak", train="rate_factor"),
+    Panel(title="Tokens per second", train="tokens_per_second"),
+    Panel(title="Norm of the gradient before clipping", train="gradient_norm"),
+)
+
+
+def panel_svg(record: RunRecord, panel: Panel) -> str | None:
+    """One panel as inline SVG over tokens, minutes on top; None when the run never logged it."""
+    steps = [event for event in record.of("step") if panel.train in event]
+    points = [
+        event
+        for event in record.of("evaluation")
+        if panel.held_out and event.get(panel.held_out) is not None
+    ]
+    if not steps and not points:
+        return None
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+    with matplotlib.rc_context(_style(INK, GRID)):
+        figure = Figure(figsize=(5.2, 2.9), layout="constrained")
+        axes = figure.add_subplot()
+        if steps:
+            tokens, values = _thinned(steps, panel.train)
+            label = "training" if panel.held_out else None
+            axes.plot(tokens, values, color=TRAIN, linewidth=1.2, label=label)
+        if points:
+            tokens, values = _columns(points, panel.held_out or "")
+            axes.plot(tokens, values, color=HELD_OUT, linewidth=2, marker="o", markersize=4,
+                      label="held out")  # fmt: skip
+        level = panel.level(record)
+        if level is not None:
+            axes.axhline(level, color=BASELINE, linestyle=(0, (4, 3)), label=panel.level_name)
+        _limit_y(axes, panel, steps, points, level)
+        last = max(event["tokens"] for event in [*steps, *points])
+        axes.set_xlim(0, last * 1.02)
+        axes.set_xlabel("tokens")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+        if panel.percent:
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        elif values[-1] >= 1000:
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+        _minutes_on_top(axes, record)
+        if panel.held_out or panel.level_name:
+            axes.legend()
+        return _in_page(figure, panel.train)
+
+
+def curve_image(
+    run_directories: Sequence[str | Path],
+    path: str | Path,
+    *,
+    labels: Sequence[str] | None = None,
+    against: Literal["tokens", "minutes"] = "tokens",
+    title: str = "",
+) -> Path:
+    """Draw the held-out masked-LM loss of runs beside the unigram baseline, as a PNG or SVG file.
+
+    One line a run, named by `labels` or else by its directory. Raises InputError for a directory
+    that is no run and for a run without an evaluation.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
+
+    names = labels or [Path(directory).name for directory in run_directories]
+    with matplotlib.rc_context(_style("#222222", "#e3e3e3") | {"savefig.dpi": 160}):
+        figure = Figure(figsize=(7, 3.8), layout="constrained")
+        axes = figure.add_subplot()
+        baselines = []
+        for name, directory in zip(names, run_directories, strict=True):
+            record = RunRecord.read(directory)
+            points = record.of("evaluation")
+            if not points:
+                raise InputError(f"{directory}: no evaluation was logged: give the recipe valid")
+            tokens, losses = _columns(points, "mlm_loss")
+            x = [event["seconds"] / 60 for event in points] if against == "minutes" else tokens
+            # a $ would start a formula
+            axes.plot(x, losses, marker="o", markersize=4, label=name.replace("$", r"\$"))
+            baselines.append(points[-1]["unigram_loss"])
+        known = [value for value in baselines if value is not None]
+        for number, value in enumerate(sorted(set(known))):
+            axes.axhline(value, color="#777777", linestyle=(0, (4, 3)),
+                         label=None if number else "unigram baseline")  # fmt: skip
+        axes.set_xlim(left=0)
+        axes.set_xlabel(against)
+        axes.set_ylabel("held-out masked-LM loss, nats")
+        axes.set_title(title.replace("$", r"\$"))
+        if against == "tokens":
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+        axes.legend()
+        figure.savefig(path, metadata={"Date": None} if Path(path).suffix == ".svg" else None)
+    return Path(path)
+
+
+def short_number(value: float) -> str:
+    """A number as a person says it: 1.3 M, 250 k."""
+    for size, unit in ((1e9, " B"), (1e6, " M"), (1e3, " k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def _style(ink: str, grid: str) -> Any:
+    inked = ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor")
+    return dict.fromkeys(inked, ink) | {
+        "font.size": 9,
+        "axes.edgecolor": grid,
+        "xtick.color": grid,
+        "ytick.color": grid,
+        "grid.color": grid,
+        "axes.grid": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "grid.linewidth": 0.6,
+        "legend.frameon": False,
+        "svg.fonttype": "none",
+    }
+
+
+def _columns(events: list[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([e["tokens"] for e in events]), np.array([e[name] for e in events])
+
+
+def _thinned(events: list[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens and values, as means over neighbours where there are more than can be seen."""
+    pieces = min(POINTS, len(events))
+    columns = (np.array_split(column, pieces) for column in _columns(events, name))
+    tokens, values = ([piece.mean() for piece in column] for column in columns)
+    return np.array(tokens), np.array(values)
+
+
+def _limit_y(axes: Any, panel: Panel, steps: list, points: list, level: float | None) -> None:
+    """Cut off the first seconds of a loss, which would press the rest into a line."""
+    if panel.train == "rate_factor":
+        axes.set_ylim(0, 1.05)
+    elif panel.train == "tokens_per_second":
+        axes.set_ylim(bottom=0)
+    elif not panel.percent and len(steps) > 4:
+        _, values = _columns(steps, panel.train)
+        compared = [event[panel.held_out] for event in points if panel.held_out]
+        compared += [] if level is None else [level]
+        top = max([float(np.quantile(values, 0.98)), *compared])
+        low = min([float(values.min()), *compared])
+        if top > low:
+            axes.set_ylim(low - 0.06 * (top - low), top + 0.06 * (top - low))
+
+
+def _minutes_on_top(axes: Any, record: RunRecord) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    events = record.of("step", "evaluation")
+    tokens = np.array([0, *(event["tokens"] for event in events)])
+    minutes = np.array([0, *(event["seconds"] / 60 for event in events)])
+    ticks = [t for t in MaxNLocator(5).tick_values(0, minutes[-1]) if t <= minutes[-1]]
+    top = axes.secondary_xaxis("top")
+    top.set_xticks(np.interp(ticks, minutes, tokens), [f"{tick:g}" for tick in ticks])
+    top.spines["top"].set_visible(False)
+    top.set_xlabel("minutes")
+
+
+def _in_page(figure: Any, salt: str) -> str:
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": salt}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' id="[a-z0-9.]+_\d+"', "", svg)  # figure_1 and the like recur in every drawing
+    svg = re.sub(r"font: ([\d.]+px) [^;\"]+", r"font-size: \1", svg)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, variable)
+    return svg
