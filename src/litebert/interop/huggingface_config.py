@@ -83,7 +83,7 @@ def model_config(values: dict[str, Any], path: Path) -> tuple[Family, ModelConfi
         if values.get(key, only) != only:
             raise InputError(f"{path}: {key}={values[key]!r} is not supported, only {only!r}")
     act = values.get("hidden_act", "gelu_new" if family == "albert" else "gelu")
-    if act not in _ACTIVATIONS:
+    if not isinstance(act, str) or act not in _ACTIVATIONS:
         raise InputError(f"{path}: hidden_act={act!r} is not one of {', '.join(_ACTIVATIONS)}")
     settings = numbers(values, path, _RATE_DEFAULTS[family])
     settings["activation"] = _ACTIVATIONS[act]
