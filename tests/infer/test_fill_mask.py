@@ -1,0 +1,144 @@
+"""Fill-mask gives what transformers gives for the saved model, and refuses what has no answer."""
+
+import io
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from litebert import InputError, ModelConfig, load_tokenizer, save
+from litebert.cli import fill_mask as verb
+from litebert.infer.fill_mask import fill_mask
+
+SHARED = Path(__file__).resolve().parents[2] / "../shared"
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORDS = ["the", "red", "fox", "saw", "a", "dog", "and", "run", "small", "##s", "##ning"]
+VOCABULARY = [*SPECIAL, *WORDS, "!", ".", ","]
+SHAPE = {"hidden_size": 32, "heads": 4, "depth": 2, "inner_size": 48, "vocab_size": 19}
+CONFIGS = {
+    "albert": ModelConfig(**SHAPE, embedding_size=8),
+    "bert": ModelConfig(**SHAPE, embedding_size=32, embedding_projection=False, sharing="none"),
+}
+TEXTS = [
+    "the red [MASK] runs.",
+    "[MASK]",
+    "the [MASK] saw a small [MASK], running!",
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    path = tmp_path_factory.mktemp("vocabulary") / "vocab.txt"
+    path.write_text("\n".join(VOCABULARY) + "\n")
+    return load_tokenizer(path)
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("text", TEXTS)
+def test_answers_are_those_of_transformers(tmp_path, random_model, tokenizer, family, text):
+    compare_with_transformers(random_model(CONFIGS[family]), tokenizer, text, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["The Capital of France is [MASK].", "un[MASK]able 12 [MASK]"])
+def test_answers_are_those_of_transformers_with_the_released_vocabulary(
+    tmp_path, random_model, text
+):
+    path = SHARED / "data/vocab/albert-30k-clean.model"
+    if not path.exists():
+        pytest.skip("needs ../shared/data")
+    model = random_model(replace(CONFIGS["albert"], vocab_size=30_000))
+    compare_with_transformers(model, load_tokenizer(path), text, tmp_path)
+
+
+def compare_with_transformers(model, tokenizer, text, directory):
+    """Save the model, ask transformers' pipeline, and compare pieces and probabilities."""
+    transformers = pytest.importorskip("transformers")
+    save(model, tokenizer, directory)
+    pipeline = transformers.pipeline("fill-mask", model=str(directory), top_k=5)
+    theirs = pipeline(text)
+    theirs = [theirs] if text.count("[MASK]") == 1 else theirs
+    ours = fill_mask(model, tokenizer, text, top=5)
+    assert len(ours) == len(theirs) == text.count("[MASK]")
+    for answer, expected in zip(ours, theirs, strict=True):
+        assert [token for token, _ in answer] == [choice["token_str"] for choice in expected]
+        probabilities = torch.tensor([share for _, share in answer])
+        scores = torch.tensor([choice["score"] for choice in expected])
+        torch.testing.assert_close(probabilities, scores, atol=1e-6, rtol=1e-4)
+
+
+def test_probabilities_of_the_whole_vocabulary_sum_to_one(random_model, tokenizer):
+    model = random_model(CONFIGS["albert"])
+    (answer,) = fill_mask(model, tokenizer, "a [MASK] dog", top=len(VOCABULARY))
+    assert math.isclose(sum(share for _, share in answer), 1, abs_tol=1e-5)
+    assert {token for token, _ in answer} == set(VOCABULARY)
+
+
+def test_training_mode_is_left_as_it_was(random_model, tokenizer):
+    model = random_model(ModelConfig(**SHAPE, embedding_size=8, hidden_dropout=0.5))
+    quiet = fill_mask(model, tokenizer, "a [MASK] dog")
+    model.train()
+    assert fill_mask(model, tokenizer, "a [MASK] dog") == quiet
+    assert model.training
+
+
+@pytest.mark.parametrize(
+    ("text", "top", "message"),
+    [
+        ("the red fox", 5, "no \\[MASK\\] in 'the red fox'"),
+        ("", 5, "no \\[MASK\\]"),
+        ("a [MASK]", 0, "top=0"),
+        ("a [MASK]", 20, "between 1 and 19"),
+        ("fox " * 600 + "[MASK]", 5, "512 positions"),
+    ],
+)
+def test_questions_without_an_answer_are_refused(random_model, tokenizer, text, top, message):
+    model = random_model(CONFIGS["albert"])
+    with pytest.raises(InputError, match=message):
+        fill_mask(model, tokenizer, text, top=top)
+
+
+def test_verb_prints_one_json_object(tmp_path, random_model, tokenizer, capsys, monkeypatch):
+    model = random_model(CONFIGS["albert"])
+    save(model, tokenizer, tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO("a [MASK] dog\n\n[MASK] fox\n"))
+    assert verb.main([str(tmp_path), TEXTS[0], "-", "--top", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["text"] for one in found["texts"]] == [TEXTS[0], "a [MASK] dog", "[MASK] fox"]
+    for one in found["texts"]:
+        (answer,) = fill_mask(model, tokenizer, one["text"], top=2)
+        (choices,) = one["answers"]
+        assert [choice["token"] for choice in choices] == [token for token, _ in answer]
+        shares = [choice["probability"] for choice in choices]
+        assert shares == pytest.approx([share for _, share in answer])
+
+
+def test_verb_shows_every_mask_of_every_text(tmp_path, random_model, tokenizer, capsys):
+    model = random_model(CONFIGS["albert"])
+    save(model, tokenizer, tmp_path)
+    assert verb.main([str(tmp_path), TEXTS[2], "--top", "3"]) == 0
+    shown = capsys.readouterr().out
+    for answer in fill_mask(model, tokenizer, TEXTS[2], top=3):
+        for token, share in answer:
+            assert token in shown
+            assert f"{share:.1%}" in shown
+
+
+def test_model_saved_for_masked_lm_alone_is_enough(tmp_path, random_model, tokenizer, capsys):
+    transformers = pytest.importorskip("transformers")
+    model = random_model(CONFIGS["albert"])
+    save(model, tokenizer, tmp_path)
+    alone = transformers.AlbertForMaskedLM.from_pretrained(tmp_path)
+    alone.save_pretrained(tmp_path / "alone")
+    tokenizer.save(tmp_path / "alone")
+    assert verb.main([str(tmp_path / "alone"), TEXTS[0], "--json"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)["texts"]
+    (answer,) = fill_mask(model, tokenizer, TEXTS[0])
+    assert [choice["token"] for choice in one["answers"][0]] == [token for token, _ in answer]
+
+
+def test_verb_without_texts_says_what_to_write(tmp_path):
+    with pytest.raises(InputError, match="no text given"):
+        verb.main([str(tmp_path)])
