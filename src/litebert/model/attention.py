@@ -48,8 +48,22 @@ def attend_reference(qkv_T3ND: Tensor, packed: PackedBatch) -> Tensor:
 
 def _rows_attend(qkv: Tensor, rows: int, mask: Tensor | None, dropout: float) -> Tensor:
     q, k, v = qkv.unflatten(0, (rows, -1)).permute(2, 0, 3, 1, 4)  # each (rows, N, S, D)
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+    if q.dtype == torch.bfloat16 and q.device.type == "cpu":
+        out = _products_attend(q.contiguous(), k.contiguous(), v.contiguous(), mask, dropout)
+    else:
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
     return out.transpose(1, 2).flatten(0, 1)
+
+
+def _products_attend(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float
+) -> Tensor:
+    # On CPUs the fused kernel's bf16 backward runs at a fraction of the speed of plain batched
+    # products: 44 against 12 ms for 32 x 4 heads x 128 (LOG.md, 2026-11-22).
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf)
+    return F.dropout(scores.softmax(-1), dropout) @ v
 
 
 class _Pad(torch.autograd.Function):

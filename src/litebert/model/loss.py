@@ -26,7 +26,7 @@ def masked_lm_loss(
 
 
 def sentence_loss(logits_B2: Tensor, labels_B: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of cross-entropies over the sequences with a label (not -1), and the count of right ones."""
+    """Sum of cross-entropies over sequences with a label (not -1), and the count of right ones."""
     total = F.cross_entropy(logits_B2.float(), labels_B, ignore_index=-1, reduction="sum")
     return total, (logits_B2.argmax(-1) == labels_B).sum()
 

@@ -1,0 +1,60 @@
+"""The command `litebert`: finds the verb, runs it, and turns errors into one line and a code.
+
+Exit code 0 for success, 2 for wrong usage or bad input (one line that says what, where and what to
+do), 1 for a fault of ours, 128 + signal number when a signal stopped a run.
+"""
+
+import difflib
+import importlib
+import sys
+
+VERBS = {
+    "quickstart": "pretrain a small ALBERT on English found on this machine, and show it",
+    "describe": "parameters, FLOPs and memory of presets and model directories",
+    "tokenizer": "train a vocabulary (litebert tokenizer train FILES)",
+    "prepare": "turn text into shards of token ids; verify shards",
+    "pretrain": "train a model on shards by a recipe",
+    "evaluate": "held-out masked-LM and sentence results of a model",
+    "fill-mask": "the likeliest words for [MASK] in a text",
+    "convert": "read a model in any known layout, write the Hugging Face layout",
+}
+
+USAGE = "usage: litebert VERB ...\n\n{verbs}\n\n`litebert VERB --help` explains every field."
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; returns the process's exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    usage = USAGE.format(verbs="\n".join(f"  {verb:<11} {what}" for verb, what in VERBS.items()))
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage)
+        return 0 if argv else 2
+    verb = argv[0]
+    if verb == "--version":
+        from importlib.metadata import version
+
+        print(f"litebert {version('litebert')}")
+        return 0
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known verbs: {', '.join(VERBS)}"
+        print(f"litebert: unknown verb {verb!r}; {hint}", file=sys.stderr)
+        return 2
+    from litebert.errors import InputError
+
+    try:
+        module = importlib.import_module(f"litebert.cli.{verb.replace('-', '_')}")
+        return module.main(argv[1:])
+    except InputError as error:
+        print(f"litebert {verb}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        print(f"litebert {verb}: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""`litebert pretrain`: train a model on prepared shards by a recipe."""
+
+import dataclasses
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+import yaml
+
+from litebert.cli.progress import RunProgress, evaluation_line
+from litebert.errors import InputError
+from litebert.train.recipe import PretrainRecipe, RunSettings, read_recipe
+from litebert.train.run import pretrain
+
+DESCRIPTION = """Pretrain a model on shards made by `litebert prepare`.
+
+Fields come from --recipe FILE, from field=value, and from flags, later ones winning:
+
+    litebert pretrain --recipe recipes/mini.yaml data=shards/train --output runs/mini minutes=60
+
+Ctrl-C finishes the step, saves, and says how to go on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments(RunSettings):
+    """What is not part of the recipe."""
+
+    recipe: Path | None = None
+    """YAML file with the fields of the recipe."""
+    json: bool = False
+    """Print one JSON object with the result on standard output."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Everything(PretrainRecipe, Arguments):
+    """All fields in one place, for --help."""
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb; returns the exit code."""
+    if "--help" in argv or "-h" in argv:
+        example = _Everything(data=Path("SHARDS"), output=Path("RUN"), minutes=60.0)
+        tyro.cli(_Everything, args=["--help"], prog="litebert pretrain", description=DESCRIPTION,
+                 default=example)  # fmt: skip
+    overrides, rest = split_overrides(argv)
+    arguments = tyro.cli(Arguments, args=rest, prog="litebert pretrain", description=DESCRIPTION)
+    recipe_file = arguments.recipe
+    if recipe_file is None and arguments.resume and not overrides:
+        recipe_file = arguments.output / "recipe.yaml"
+    recipe = read_recipe(recipe_file, overrides)
+    names = [field.name for field in dataclasses.fields(RunSettings)]
+    settings = RunSettings(**{name: getattr(arguments, name) for name in names})
+    with RunProgress(recipe.model) as progress:
+        result = pretrain(recipe, settings, watch=progress.watch)
+    if result.stop_signal is not None:
+        print(
+            f"stopped and saved at step {result.step}; go on with: "
+            f"litebert pretrain --output {settings.output} --resume",
+            file=sys.stderr,
+        )
+        return 128 + result.stop_signal
+    if arguments.json:
+        print(json.dumps(result.asdict()))
+    else:
+        if result.evaluation is not None:
+            print(f"held out: {evaluation_line(result.evaluation.asdict())}")
+        print(f"model: {result.model_directory}\nreport: {result.report}")
+    return 0
+
+
+def split_overrides(argv: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """Fields of the recipe, as field=value or --field value, and the arguments that are left."""
+    names = {field.name for field in dataclasses.fields(PretrainRecipe)}
+    overrides: dict[str, Any] = {}
+    rest: list[str] = []
+    left = list(argv)
+    while left:
+        word = left.pop(0)
+        pair = re.fullmatch(r"(--)?([A-Za-z_-]+)=(.*)", word, re.DOTALL)
+        name = (pair[2] if pair else word.removeprefix("--")).replace("-", "_")
+        if pair and (name in names or not pair[1]):
+            overrides[name] = _scalar(pair[3], word)
+        elif word.startswith("--") and name in names:
+            count = 2 if name == "betas" else 1
+            if len(left) < count:
+                raise InputError(f"{word} needs a value")
+            overrides[name] = _scalar(" ".join(left[:count]), word)
+            del left[:count]
+        else:
+            rest.append(word)
+    return overrides, rest
+
+
+def _scalar(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"{where}: cannot read the value {text!r}") from None

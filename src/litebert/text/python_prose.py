@@ -1,0 +1,82 @@
+"""English prose that every Python installation carries: the docstrings of its libraries.
+
+Real text of one domain, megabytes of it, with no download: what `litebert quickstart` trains on.
+A module is a document, a paragraph of a docstring is a line; code, tables and signatures are left
+out.
+"""
+
+import ast
+import concurrent.futures
+import inspect
+import re
+import sys
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+# Files above this size are generated tables more often than libraries.
+LARGEST_SOURCE = 600_000
+_SENTENCE = re.compile(r"[A-Z(\"'`].*[a-z].*[.!?:)\"'`]$", re.DOTALL)
+# Doctests, section rules, tables, parameter lists and field markers are not prose.
+_NOT_PROSE = re.compile(r"^\s*(>>>|\.\.\s|\||[-=~*^+]{3,}|[:@]\w+|#|\$)", re.MULTILINE)
+_MARKUP = re.compile(r":[a-z:]+:`~?\.?([^`<]*)[^`]*`|`{1,2}([^`]*)`{1,2}|\*\*([^*]*)\*\*")
+
+
+def installed_sources() -> list[Path]:
+    """Python files of the standard library and of installed packages, in a fixed order."""
+    roots = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+    files = {
+        path.resolve()
+        for root in dict.fromkeys(roots)
+        for path in root.rglob("*.py")
+        if not {"test", "tests", "testing", "idlelib", "lib2to3"} & set(path.parts)
+    }
+    return sorted(files, key=lambda path: path.as_posix())
+
+
+def documents(workers: int = 2) -> Iterator[list[str]]:
+    """The prose of every installed module: lists of paragraphs, no paragraph twice."""
+    seen: set[str] = set()
+    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
+        for paragraphs in pool.map(module_prose, installed_sources(), chunksize=64):
+            fresh = [text for text in paragraphs if not (text in seen or seen.add(text))]
+            if len(fresh) > 1:
+                yield fresh
+
+
+def module_prose(path: Path) -> list[str]:
+    """Paragraphs of prose in the docstrings of one source file; none when it cannot be parsed."""
+    try:
+        if path.stat().st_size > LARGEST_SOURCE and path.name != "topics.py":
+            return []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # other people's invalid escapes
+            tree = ast.parse(path.read_text("utf-8"))
+    except (SyntaxError, ValueError, OSError, RecursionError):
+        return []
+    if path.parent.name == "pydoc_data":  # the language reference, kept as strings
+        texts = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)]
+    else:
+        owners = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        texts = [ast.get_docstring(n, clean=False) for n in ast.walk(tree) if isinstance(n, owners)]
+    return [p for text in texts if isinstance(text, str) for p in paragraphs_of(text)]
+
+
+def paragraphs_of(docstring: str) -> Iterator[str]:
+    """The paragraphs of a docstring that read as sentences, on one line each, without markup."""
+    for block in re.split(r"\n\s*\n", inspect.cleandoc(docstring)):
+        if _NOT_PROSE.search(block) or len(block) < 40:
+            continue
+        if any(line.startswith("    ") for line in block.splitlines()[:1]):
+            continue
+        text = " ".join(_MARKUP.sub(lambda m: m[1] or m[2] or m[3] or "", block).split())
+        letters = sum(c.isalpha() or c == " " for c in text)
+        words = text.split(" ")
+        if len(words) >= 6 and letters >= 0.85 * len(text) and _SENTENCE.match(text):
+            yield text
+
+
+if __name__ == "__main__":
+    for document in documents():
+        sys.stdout.write("\n".join(document) + "\n\n")

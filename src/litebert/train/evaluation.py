@@ -1,0 +1,117 @@
+"""Held-out evaluation of a pretrained model: fixed masks, the unigram baseline, an interval.
+
+Masks come from a seed of their own, so two evaluations of one corpus ask the same questions. The
+baseline predicts every masked token by its frequency in the training text.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+
+from litebert.model.encoder import Model
+from litebert.text.batch_settings import BatchSettings
+from litebert.text.batches import Batches
+from litebert.text.shards import Shards
+from litebert.train.objective import losses, to_device
+
+# Enough to know the frequency of every piece that matters to a few parts in a thousand.
+COUNTED_TOKENS = 50_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What a model scores on held-out text."""
+
+    mlm_loss: float
+    """Nats per masked token."""
+    mlm_accuracy: float
+    unigram_loss: float | None
+    """Nats per masked token of predicting by frequency; None when no training text is at hand."""
+    sentence_accuracy: float | None
+    """None when the objective has no sentence part."""
+    sentence_interval: tuple[float, float] | None
+    """95 % Wilson interval of the sentence accuracy."""
+    predictions: int
+    sentences: int
+
+    def asdict(self) -> dict:
+        """The fields as JSON values."""
+        return asdict(self)
+
+
+def held_out_settings(settings: BatchSettings) -> BatchSettings:
+    """The batches an evaluation asks about: corpus order, full length, 15 % and a fixed seed.
+
+    Runs that differ in masking are compared at one rate.
+    """
+    return BatchSettings(
+        objective=settings.objective,
+        batch_tokens=max(4096, settings.max_length),
+        max_length=settings.max_length,
+        order="sequential",
+        short_sequence_probability=0.0,
+        sop_negatives="in_document",
+        seed=20191012,
+    )
+
+
+@torch.inference_mode()
+def evaluate(
+    model: Model,
+    batches: Batches,
+    *,
+    limit: int,
+    device: torch.device,
+    unigram: np.ndarray | None = None,
+) -> Evaluation:
+    """Score up to `limit` batches, spread evenly over the corpus.
+
+    `unigram` (V,) gives -log of each token's frequency in the training text.
+    """
+    was_training = model.training
+    model.eval()
+    count = min(limit, batches.num_batches)
+    numbers = [index * batches.num_batches // count for index in range(count)]
+    mlm = mlm_right = sentence_right = baseline = 0.0
+    predictions = sentences = 0
+    for number in numbers:
+        batch = batches.batch(number)
+        packed, targets = to_device(batch, device)
+        sums = losses(model, packed, targets)
+        mlm += float(sums.mlm)
+        mlm_right += float(sums.mlm_right)
+        sentence_right += float(sums.sentence_right)
+        predictions += len(batch.predicted_tokens)
+        sentences += int((batch.sentence_labels >= 0).sum())
+        if unigram is not None:
+            baseline += float(unigram[batch.predicted_tokens].sum())
+    model.train(was_training)
+    return Evaluation(
+        mlm_loss=mlm / predictions,
+        mlm_accuracy=mlm_right / predictions,
+        unigram_loss=None if unigram is None else baseline / predictions,
+        sentence_accuracy=sentence_right / sentences if sentences else None,
+        sentence_interval=wilson_interval(int(sentence_right), sentences) if sentences else None,
+        predictions=predictions,
+        sentences=sentences,
+    )
+
+
+def wilson_interval(right: int, total: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson's 95 % interval of a proportion (Wilson 1927)."""
+    share, z2 = right / total, z * z
+    centre = (share + z2 / (2 * total)) / (1 + z2 / total)
+    half = z / (1 + z2 / total) * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
+    return centre - half, centre + half
+
+
+def unigram_surprisal(shards: Shards) -> np.ndarray:
+    """-log frequency of every vocabulary entry in the training text, add-one smoothed: (V,)."""
+    counts = np.ones(shards.vocab_size)
+    left = COUNTED_TOKENS
+    for shard in shards.shards:
+        counts += np.bincount(shard.tokens[:left], minlength=shards.vocab_size)
+        left -= min(left, len(shard.tokens))
+    return -np.log(counts / counts.sum())

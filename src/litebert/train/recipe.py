@@ -1,0 +1,178 @@
+"""The recipe of a pretraining run: every setting that changes its outcome, in one YAML file.
+
+Settings that only change speed (device, workers, where to write) are RunSettings, kept apart so
+that two machines can run one recipe. Field docstrings are the help text of `litebert pretrain`.
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from litebert.errors import InputError
+from litebert.text.batch_settings import BatchSettings
+
+Precision = Literal["auto", "bf16", "fp32"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainRecipe(BatchSettings):
+    """What a pretraining run does: the settings of its batches and everything else."""
+
+    data: Path
+    """Prepared training shards (litebert prepare)."""
+    valid: Path | None = None
+    """Prepared held-out shards for evaluation; none are evaluated when left out."""
+    model: str = "albert-mini"
+    """A preset name (litebert describe), a config.json with your own shape, or a model directory
+    to go on from."""
+    minutes: float | None = None
+    """Budget: minutes of training. Give exactly one of minutes, steps and tokens."""
+    steps: int | None = None
+    """Budget: optimizer steps."""
+    tokens: int | None = None
+    """Budget: tokens seen."""
+    accumulation: int = 1
+    """Batches whose gradients make one optimizer step."""
+    optimizer: Literal["muon", "adamw", "lamb"] = "muon"
+    """muon: Muon on the block's matrices and AdamW on the rest. lamb: the paper's."""
+    lr: float = 2e-3
+    """Peak learning rate of AdamW or LAMB."""
+    muon_lr: float = 3e-3
+    """Peak learning rate of Muon."""
+    weight_decay: float = 0.01
+    """Weight decay of AdamW or LAMB, not on biases and LayerNorms."""
+    muon_weight_decay: float = 0.0
+    """Weight decay of Muon."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    """Decay rates of AdamW's or LAMB's moments; the paper's LAMB has 0.9 0.999."""
+    warmup: float = 0.04
+    """Share of the budget in which the learning rate rises."""
+    clip: float = 1.0
+    """Largest norm of the gradient; longer ones are scaled down to it."""
+    sentence_weight: float = 1.0
+    """Weight of the sentence objective's loss; the paper has 1."""
+    precision: Precision = "auto"
+    """Arithmetic of activations: bf16, fp32, or the faster of the two here."""
+    evaluations: int = 10
+    """Evaluations on the held-out shards, evenly over the run; the last is at its end."""
+    evaluation_batches: int = 50
+    """Batches of a held-out evaluation during the run; the last evaluation takes all, up to ten
+    times as many."""
+
+    def __post_init__(self) -> None:
+        budgets = [name for name in ("minutes", "steps", "tokens") if getattr(self, name)]
+        if len(budgets) != 1:
+            found = " and ".join(budgets) or "none of them"
+            raise InputError(f"give exactly one of minutes, steps and tokens; found {found}")
+        if self.accumulation < 1:
+            raise InputError(f"accumulation={self.accumulation} must be at least 1")
+        for name in ("lr", "muon_lr", "clip", self.budget):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name}={getattr(self, name)} must be above 0")
+        if not 0 <= self.warmup < 1:
+            raise InputError(f"warmup={self.warmup} must lie in [0, 1)")
+        super().__post_init__()
+
+    @property
+    def budget(self) -> str:
+        """The name of the budget that ends the run."""
+        return next(name for name in ("minutes", "steps", "tokens") if getattr(self, name))
+
+    def to_yaml(self) -> str:
+        """The recipe as the text of a YAML file that `read_recipe` reads back."""
+        values = {}
+        for name, value in dataclasses.asdict(self).items():
+            if value is not None:
+                value = str(value) if isinstance(value, Path) else value
+                values[name] = list(value) if isinstance(value, tuple) else value
+        return yaml.safe_dump(values, sort_keys=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """Where and how fast a run goes; nothing here changes its outcome."""
+
+    output: Path
+    """Run directory: recipe.yaml, events.jsonl, checkpoints/, model/, report.html."""
+    resume: bool = False
+    """Go on from the newest complete checkpoint of the run directory."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ... or auto."""
+    workers: int = 1
+    """Processes that make batches ahead of the step."""
+    log_every: float = 2.0
+    """Seconds between lines of events.jsonl."""
+    checkpoint_minutes: float = 5.0
+    """Minutes between checkpoints; Ctrl-C and the end of the run save one too."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints kept."""
+    tensorboard: bool = True
+    """Also write the curves for TensorBoard, under tensorboard/."""
+
+
+def read_recipe(path: Path | None, overrides: dict[str, Any]) -> PretrainRecipe:
+    """A recipe from a YAML file and overriding fields.
+
+    Raises InputError for a missing or broken file, unknown fields (with the nearest known name),
+    values of the wrong type, and contradictions between fields.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = yaml.safe_load(path.read_text("utf-8")) or {}
+        except OSError as error:
+            raise InputError(f"cannot read recipe {path}: {error.strerror}") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            where = " ".join(str(error).split())
+            raise InputError(f"recipe {path} is not YAML: {where}") from None
+        if not isinstance(values, dict):
+            raise InputError(f"recipe {path} must be a mapping of fields to values")
+    if any(name in overrides for name in ("minutes", "steps", "tokens")):
+        values = {k: v for k, v in values.items() if k not in ("minutes", "steps", "tokens")}
+    source = f"recipe {path}" if path else "the recipe"
+    hints = typing.get_type_hints(PretrainRecipe)
+    merged = {}
+    for name, value in {**values, **overrides}.items():
+        if name not in hints:
+            near = difflib.get_close_matches(str(name), hints, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(hints)}"
+            raise InputError(f"{source} has an unknown field {name!r}{hint}")
+        merged[name] = _typed(value, hints[name], f"{source}: {name}")
+    if "data" not in merged:
+        raise InputError(f"{source} needs data: a directory made by litebert prepare")
+    return PretrainRecipe(**merged)
+
+
+def _typed(value: Any, hint: Any, where: str) -> Any:
+    """A YAML value as the type of its field; numbers are not guessed from other types."""
+    if isinstance(hint, types.UnionType):
+        if value is None:
+            return None
+        hint = next(option for option in typing.get_args(hint) if option is not types.NoneType)
+    if typing.get_origin(hint) is Literal:
+        options = typing.get_args(hint)
+        if value not in options:
+            raise InputError(f"{where}={value!r} must be one of {', '.join(map(str, options))}")
+        return value
+    if typing.get_origin(hint) is tuple:
+        parts = value.split() if isinstance(value, str) else value
+        if not isinstance(parts, (list, tuple)) or len(parts) != 2:
+            raise InputError(f"{where}={value!r} must be two numbers")
+        return tuple(_typed(part, float, where) for part in parts)
+    if hint is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+        try:  # YAML reads 1e-3, without a dot, as text
+            return float(value)
+        except ValueError:
+            pass
+    if hint is Path and isinstance(value, (str, Path)):
+        return Path(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        kind = {int: "a whole number", float: "a number", str: "text"}.get(hint, hint.__name__)
+        raise InputError(f"{where}={value!r} must be {kind}")
+    return value

@@ -1,0 +1,82 @@
+"""What a run decides at its start: device, arithmetic, and the weights it begins with."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from litebert.config import PRESETS, ModelConfig
+from litebert.errors import InputError
+from litebert.model.encoder import Model, build
+from litebert.train.recipe import Precision, PretrainRecipe
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a run: the name given, or for "auto" a GPU when there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device={name!r} cannot be used here: {reason}") from None
+    return device
+
+
+def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """Arithmetic of activations; "auto" takes bf16 on GPUs and where a CPU multiplies it faster."""
+    if precision != "auto":
+        return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
+    if device.type == "cuda":
+        return torch.bfloat16
+    times = {dtype: _product_seconds(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    # only a clear win counts: CPUs without bf16 arithmetic emulate it, several times slower
+    faster = times[torch.bfloat16] < 0.8 * times[torch.float32]
+    return torch.bfloat16 if faster else torch.float32
+
+
+def _product_seconds(dtype: torch.dtype) -> float:
+    a = torch.ones(512, 512, dtype=dtype)
+    best = float("inf")
+    for _ in range(5):
+        began = time.perf_counter()
+        for _ in range(4):
+            a @ a
+        best = min(best, time.perf_counter() - began)
+    return best
+
+
+def start_model(recipe: PretrainRecipe, *, vocab_size: int) -> Model:
+    """The model a run begins with: fresh weights of a preset or config.json, or those of a model.
+
+    Raises InputError for unknown names and for a model whose vocabulary is not the shards'.
+    """
+    if recipe.model in PRESETS:
+        return build(replace(PRESETS[recipe.model], vocab_size=vocab_size), seed=recipe.seed)
+    path = Path(recipe.model)
+    if path.suffix == ".json" and path.is_file():
+        return build(_read_shape(path, vocab_size), seed=recipe.seed)
+    if path.is_dir():
+        from litebert.interop.load import load
+
+        model = load(path)
+        if model.config.vocab_size != vocab_size:
+            raise InputError(
+                f"{path} has {model.config.vocab_size} vocabulary entries and the shards have "
+                f"{vocab_size}: prepare the text with the model's own tokenizer"
+            )
+        return model
+    raise InputError(
+        f"model={recipe.model!r} is neither a preset ({', '.join(PRESETS)}), nor a config.json, "
+        f"nor a model directory"
+    )
+
+
+def _read_shape(path: Path, vocab_size: int) -> ModelConfig:
+    try:
+        return ModelConfig(**{**json.loads(path.read_text("utf-8")), "vocab_size": vocab_size})
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path} is not a model shape: {error}") from None
