@@ -50,8 +50,6 @@ def main(argv: list[str]) -> int:
         print(json.dumps(result))
     else:
         print(f"{settings.destination}: {result['parameters']:,} parameters", file=sys.stderr)
-    if tokenizer is None:
-        print("no tokenizer was found beside the model, so none was written", file=sys.stderr)
     return 0
 
 
@@ -61,5 +59,6 @@ def _tokenizer(source: str) -> Tokenizer | None:
         directory = directory.parent
     try:
         return load_tokenizer(directory if directory.exists() else source)
-    except InputError:
+    except InputError as error:
+        print(f"no tokenizer is written: {error}", file=sys.stderr)
         return None

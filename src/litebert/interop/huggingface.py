@@ -143,13 +143,14 @@ def _open(path: Path) -> Weights:
     if path.suffix == ".safetensors":
         return _open_safetensors(path)
     try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+        tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+    except (RuntimeError, OSError, EOFError, AttributeError, pickle.UnpicklingError) as error:
         raise InputError(
             f"{path}: is damaged or holds more than weights: fetch it again, or save it as "
             f"safetensors"
         ) from error
-    return Weights.of({name: value for name, value in tensors.items() if isinstance(value, Tensor)})
+    return Weights.of(tensors)
 
 
 def _open_safetensors(path: Path) -> Weights:

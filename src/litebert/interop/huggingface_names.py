@@ -93,5 +93,5 @@ def canonical(model_type: str, names: Iterable[str]) -> dict[str, str]:
                 new = name.removesuffix(old) + current
         if bare and name.startswith(("embeddings.", "encoder.", "pooler.")):
             new = f"{model_type}.{new}"
-        stored[new] = name
+        stored[name if new in stored else new] = name  # never drop one of two in silence
     return stored
