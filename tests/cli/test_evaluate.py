@@ -20,11 +20,11 @@ WORDS = [f"w{number}" for number in range(40)]
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
 
 
-def documents(count: int, first: int) -> list[list[str]]:
-    """Documents of words with very different frequencies."""
+def documents(count: int, first: int) -> list[list[list[str]]]:
+    """Documents of twelve one-sentence paragraphs, of words with very different frequencies."""
     return [
         [
-            " ".join(WORDS[(first + d * s + k * k) % (1 + k % 40)] for k in range(8 + s))
+            [" ".join(WORDS[(first + d * s + k * k) % (1 + k % 40)] for k in range(8 + s))]
             for s in range(12)
         ]
         for d in range(count)
@@ -40,7 +40,8 @@ def place(tmp_path_factory):
     train = documents(60, first=0)
     prepare(train, tokenizer=tokenizer, output=place / "train")
     prepare(documents(40, first=7), tokenizer=tokenizer, output=place / "valid")
-    counts = Counter(word for document in train for text in document for word in text.split())
+    texts = [text for document in train for (text,) in document]
+    counts = Counter(word for text in texts for word in text.split())
     smoothed = torch.tensor([1.0 + counts[word] for word in VOCABULARY])
     config = ModelConfig(
         hidden_size=16, heads=2, depth=1, inner_size=16, embedding_size=8, vocab_size=45

@@ -24,7 +24,7 @@ def run(tmp_path):
     """A finished run of 7 steps on shards of two documents."""
     (tmp_path / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n")
     tokenizer = load_tokenizer(tmp_path / "vocab.txt")
-    documents = [["a red fox .", "a fox runs ."], ["red ."]]
+    documents = [[["a red fox .", "a fox runs ."]], [["red ."]]]
     prepare(documents, tokenizer=tokenizer, output=tmp_path / "text")
     directory = tmp_path / "run"
     directory.mkdir()

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -29,15 +30,15 @@ from litebert.train.start import choose_device, choose_dtype
 class Settings:
     """What to evaluate, and on what."""
 
-    model: tyro.conf.Positional[str]
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """A litebert run, a Hugging Face directory or hub id, or Google's TensorFlow checkpoint."""
-    data: Path | None = None
+    data: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Held-out shards (litebert prepare); a run's own when left out."""
-    train: Path | None = None
+    train: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Training shards, for the unigram baseline; a run's own when left out."""
     batches: int = 500
     """Most batches of 4,096 tokens to look at, spread evenly over the corpus."""
-    max_length: int | None = None
+    max_length: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Longest sequence, specials included; a run's own, else 128, when left out."""
     objective: Objective | None = None
     """mlm, mlm+sop or mlm+nsp; a run's own, else mlm+sop, when left out."""

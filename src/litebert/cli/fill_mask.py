@@ -17,7 +17,7 @@ from litebert.infer.fill_mask import MaskAnswer, fill_mask
 class Settings:
     """What to fill in."""
 
-    model: tyro.conf.Positional[str]
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """A litebert run, a Hugging Face directory or hub id, or Google's TensorFlow checkpoint."""
     texts: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT ...")]
     """Texts with [MASK] in them; - reads one text per line from standard input."""

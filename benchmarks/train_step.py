@@ -1,0 +1,168 @@
+"""Tokens per second of a whole training step, ours beside transformers' AlbertForPreTraining.
+
+    python benchmarks/train_step.py --peer transformers [--cases "mini 32x128 V8000" ...] [--runs 7]
+
+A step is forward, backward, clipping to 1.0 and AdamW on sequences of equal length, 15 % of the
+tokens predicted, dropout 0, in bf16: the peer under autocast with logits at all positions and -100
+where nothing is asked, as its documentation leads one to write it. Steps alternate in one process.
+Prints one JSON line a case (benchmarks/report.py); `ours` and `peer_value` are medians.
+"""
+
+import argparse
+import json
+import re
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from litebert import PRESETS, ModelConfig, PackedBatch, build
+from litebert.train.objective import Targets, losses
+from litebert.train.optimizer import build_optimizers
+from litebert.train.recipe import PretrainRecipe
+from report import line
+
+CASES = ("mini 32x128 V30000", "mini 32x128 V8000", "base 8x128 V30000")
+MASK_RATE, RATE, CLIP = 0.15, 1e-3, 1.0
+
+
+class Batch:
+    """One random batch that both sides get."""
+
+    def __init__(self, rows: int, length: int, vocab_size: int) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.rows, self.length, total = rows, length, rows * length
+        self.tokens = torch.randint(5, vocab_size, (total,), generator=generator)
+        predictions = round(MASK_RATE * total)
+        self.targets = Targets(
+            positions=torch.randperm(total, generator=generator)[:predictions].sort().values,
+            tokens=torch.randint(5, vocab_size, (predictions,), generator=generator),
+            sentences=torch.randint(0, 2, (rows,), generator=generator),
+        )
+
+    def packed(self) -> PackedBatch:
+        """The batch as our model takes it; made anew each step, as training does."""
+        return PackedBatch(
+            self.tokens,
+            torch.arange(self.length).repeat(self.rows),
+            torch.zeros_like(self.tokens),
+            (self.length,) * self.rows,
+        )
+
+    def padded(self) -> dict[str, torch.Tensor]:
+        """The batch as transformers takes it."""
+        labels = torch.full_like(self.tokens, -100)
+        labels[self.targets.positions] = self.targets.tokens
+        shape = (self.rows, self.length)
+        return {
+            "input_ids": self.tokens.view(shape),
+            "token_type_ids": torch.zeros(shape, dtype=torch.long),
+            "attention_mask": torch.ones(shape, dtype=torch.long),
+            "labels": labels.view(shape),
+            "sentence_order_label": self.targets.sentences,
+        }
+
+
+def our_step(config: ModelConfig, batch: Batch) -> Callable[[], float]:
+    """A function that does one step of ours and returns its loss."""
+    recipe = PretrainRecipe(data=Path("unused"), steps=1, optimizer="adamw", lr=RATE)
+    model = build(config).train()
+    model.compute_dtype = torch.bfloat16
+    optimizers = build_optimizers(model, recipe)
+    predictions, sentences = len(batch.targets.tokens), batch.rows
+
+    def step() -> float:
+        sums = losses(model, batch.packed(), batch.targets)
+        loss = sums.mlm / predictions + sums.sentence / sentences
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        return loss.item()
+
+    return step
+
+
+def peer_step(config: ModelConfig, batch: Batch) -> Callable[[], float]:
+    """A function that does one step of transformers and returns its loss."""
+    from transformers import AlbertConfig, AlbertForPreTraining
+
+    model = AlbertForPreTraining(
+        AlbertConfig(
+            vocab_size=config.vocab_size,
+            embedding_size=config.embedding_size,
+            hidden_size=config.hidden_size,
+            num_hidden_layers=config.depth,
+            num_attention_heads=config.heads,
+            intermediate_size=config.inner_size,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            classifier_dropout_prob=0.0,
+        )
+    ).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
+
+    def step() -> float:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = model(**batch.padded()).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss.item()
+
+    return step
+
+
+def measure(case: str, *, peer: bool, runs: int) -> str:
+    """One case as a line of JSON."""
+    shape = re.fullmatch(r"(\w+) (\d+)x(\d+) V(\d+)", case)
+    if shape is None or f"albert-{shape[1]}" not in PRESETS:
+        sys.exit(f"case {case!r} is not like {CASES[0]!r}")
+    rows, length, vocab_size = (int(shape[group]) for group in (2, 3, 4))
+    config = replace(PRESETS[f"albert-{shape[1]}"], vocab_size=vocab_size)
+    batch = Batch(rows, length, vocab_size)
+    steps = [our_step(config, batch)] + ([peer_step(config, batch)] if peer else [])
+    losses_at_start = [step() for step in steps]
+    # Fresh weights of both sides: the losses agree unless the two do not do the same work.
+    assert max(losses_at_start) - min(losses_at_start) < 0.2, losses_at_start
+    rates: list[list[float]] = [[] for _ in steps]
+    for _ in range(runs):
+        for side, step in zip(rates, steps, strict=True):
+            start = time.perf_counter()
+            step()
+            side.append(rows * length / (time.perf_counter() - start))
+    case = f"{case}, bf16, {torch.get_num_threads()} threads"
+    if not peer:
+        return line("train_step", case=case, unit="tokens/s", runs=rates[0])
+    low, _, high = statistics.quantiles(rates[1], n=4)
+    found = line(
+        "train_step",
+        case=case,
+        unit="tokens/s",
+        runs=rates[0],
+        peer=f"transformers {version('transformers')}",
+        peer_value=round(statistics.median(rates[1]), 3),
+    )
+    return json.dumps(json.loads(found) | {"peer_spread": round(high - low, 3)})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--peer", choices=["transformers"], help="also measure this library")
+    parser.add_argument("--cases", nargs="+", default=CASES, metavar="CASE", help="as the default")
+    parser.add_argument("--runs", type=int, default=7, help="steps of each side that are timed")
+    arguments = parser.parse_args()
+    for case in arguments.cases:
+        print(measure(case, peer=arguments.peer is not None, runs=arguments.runs), flush=True)
+
+
+if __name__ == "__main__":
+    main()
