@@ -1,8 +1,8 @@
 """Streams documents out of text, JSONL and Parquet files and of data sets on the hub.
 
-A document is a list of segments. In plain text a blank line ends a document (Google's corpus
-format, create_pretraining_data.py); a row of JSONL, Parquet or a data set is a document, its lines
-are segments. Lines are split into sentences unless `segments="lines"`.
+A document is a list of paragraphs, a paragraph a list of segments. In plain text a blank line ends
+a document (Google's corpus format, create_pretraining_data.py); a row of JSONL, Parquet or a data
+set is a document. Lines are paragraphs, split into sentences unless `segments="lines"`.
 """
 
 import json
@@ -15,6 +15,7 @@ from litebert.text.sentences import split_sentences
 from litebert.text.streams import read_blocks
 
 Segments = Literal["sentences", "lines"]
+Document = list[list[str]]
 OnRead = Callable[[int], None]
 
 _DOCUMENT_CHARACTERS = 1 << 24
@@ -26,8 +27,8 @@ def read_documents(
     segments: Segments = "sentences",
     text_column: str = "text",
     on_read: OnRead = lambda _: None,
-) -> Iterator[list[str]]:
-    """Documents of files or `hf:name[:config][:split]`, one at a time, as lists of segments.
+) -> Iterator[Document]:
+    """Documents of files or `hf:name[:config][:split]`, one at a time.
 
     The kind follows from the name: .jsonl, .parquet, else plain text; .gz and .zst on top. Without
     blank lines a text file would be one document: it is cut after 2**24 characters, to bound
@@ -39,12 +40,16 @@ def read_documents(
         found = False
         for lines in _read_lines(str(source), text_column, on_read):
             found = True
-            if segments == "sentences":
-                yield [sentence for line in lines for sentence in split_sentences(line)]
-            else:
-                yield lines
+            yield as_document(lines, segments=segments)
         if not found:
             raise InputError(f"{source}: holds no text; leave it out")
+
+
+def as_document(lines: Iterable[str], *, segments: Segments = "sentences") -> Document:
+    """Lines as paragraphs of segments: the sentences of each line, or the whole line."""
+    if segments == "sentences":
+        return [split_sentences(line) for line in lines]
+    return [[line] for line in lines]
 
 
 def disk_bytes(sources: Iterable[str | Path]) -> int | None:
@@ -79,7 +84,8 @@ def _read_text(path: Path, on_read: OnRead) -> Iterator[list[str]]:
     document: list[str] = []
     characters = 0
     for _, block in read_blocks(path, on_read):
-        for raw in block.split("\n"):
+        # A block ends with its last line's newline, which must not read as a blank line after it.
+        for raw in block.removesuffix("\n").split("\n"):
             line = raw.strip()
             if line:
                 document.append(line)

@@ -79,6 +79,7 @@ class InstanceMaker:
         # Plain views: indexing an np.memmap costs a multiple of indexing an array.
         self._tokens = [np.asarray(shard.tokens) for shard in shards.shards]
         self._segments = [np.asarray(shard.segments) for shard in shards.shards]
+        self._paragraphs = [np.asarray(shard.paragraphs) for shard in shards.shards]
         self._documents = [np.asarray(shard.documents) for shard in shards.shards]
         self._word_starts = word_starts
         self._objective = objective
@@ -155,6 +156,21 @@ class InstanceMaker:
         first = self._backward(place, content)
         return first, self._forward(place._replace(segment=first), content)
 
+    def _from_paragraph(
+        self, place: _Place, content: int, rng: np.random.Generator
+    ) -> tuple[int, int]:
+        """Whole segments from the start of the anchor's paragraph, or around a deeper anchor.
+
+        Pairs that begin anywhere are nearly symmetric in time: on 6,700 of them a linear probe of
+        the words tells the order of 51 %, of 65 % where pairs begin with a paragraph (LOG.md,
+        2026-11-22), because how a text opens and how it goes on are part of its order.
+        """
+        segments, paragraphs = self._segments[place.shard], self._paragraphs[place.shard]
+        first = int(paragraphs[int(paragraphs.searchsorted(place.segment, "right")) - 1])
+        if segments[place.segment + 1] - segments[first] > content:
+            return self._around(place, content, rng)
+        return first, self._forward(place._replace(segment=first), content)
+
     def _single(self, place: _Place, content: int, rng: np.random.Generator) -> Span:
         return self._cut(self._span(place.shard, *self._around(place, content, rng)), content, rng)
 
@@ -168,7 +184,7 @@ class InstanceMaker:
 
         What fits is never cut. Where no neighbour fits, one is taken all the same and both are cut.
         """
-        first, last = self._around(place, content, rng)
+        first, last = self._from_paragraph(place, content, rng)
         if last - first < 2:
             forward = rng.random() < 0.5
             if last == place.high or (first > place.low and not forward):

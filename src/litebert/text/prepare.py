@@ -1,11 +1,12 @@
 """Turns documents into shards with bounded memory: read, split, encode, write, batch by batch."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from litebert.text.corpus import Document
 from litebert.text.shard_writer import SHARD_BYTES, ShardWriter
 from litebert.text.shards import Shards
 from litebert.text.tokenizer import Tokenizer
@@ -15,14 +16,14 @@ _BATCH_CHARACTERS = 1 << 20
 
 
 def prepare(
-    documents: Iterable[list[str]],
+    documents: Iterable[Document],
     *,
     tokenizer: Tokenizer,
     output: str | Path,
     shard_bytes: int = SHARD_BYTES,
     on_text: Callable[[int], None] = lambda _: None,
 ) -> Shards:
-    """Encode documents (lists of segments, see `read_documents`) into a directory of shards.
+    """Encode documents (paragraphs of segments, see `read_documents`) into a directory of shards.
 
     The tokenizer is stored with them. `on_text` gets the characters encoded since the last call.
     The result does not depend on batching; an interruption leaves an empty directory.
@@ -34,10 +35,15 @@ def prepare(
     encoder = CorpusEncoder(tokenizer)
     try:
         for batch in _batches(documents):
-            segments = list(chain.from_iterable(batch))
+            paragraphs = list(chain.from_iterable(batch))
+            segments = list(chain.from_iterable(paragraphs))
             tokens, lengths = encoder.encode(segments)
-            counts = np.fromiter(map(len, batch), np.int64, len(batch))
-            writer.add(tokens, segment_lengths=lengths, document_segments=counts)
+            writer.add(
+                tokens,
+                segment_lengths=lengths,
+                paragraph_segments=_counts(paragraphs),
+                document_paragraphs=_counts(batch),
+            )
             on_text(sum(map(len, segments)))
         writer.close()
     except BaseException:
@@ -46,12 +52,16 @@ def prepare(
     return Shards.open(output)
 
 
-def _batches(documents: Iterable[list[str]]) -> Iterator[list[list[str]]]:
-    batch: list[list[str]] = []
+def _counts(lists: Sequence[Sized]) -> np.ndarray:
+    return np.fromiter(map(len, lists), np.int64, len(lists))
+
+
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    batch: list[Document] = []
     characters = 0
     for document in documents:
         batch.append(document)
-        characters += sum(map(len, document))
+        characters += sum(map(len, chain.from_iterable(document)))
         if characters >= _BATCH_CHARACTERS:
             yield batch
             batch, characters = [], 0

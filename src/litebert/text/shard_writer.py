@@ -18,7 +18,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from litebert.errors import InputError
-from litebert.text.shards import FORMAT, INDEX, VERSION
+from litebert.text.shards import COUNTS, FORMAT, INDEX, VERSION
 from litebert.text.tokenizer import Tokenizer
 
 SHARD_BYTES = 64 << 20
@@ -58,29 +58,39 @@ class ShardWriter:
         self._entries: list[dict[str, Any]] = []
         self._tokens: list[np.ndarray] = []
         self._lengths: list[np.ndarray] = []
-        self._segments: list[np.ndarray] = []
+        self._paragraphs: list[np.ndarray] = []
+        self._documents: list[np.ndarray] = []
         self._held = 0
         self.dropped_segments = 0
         self.dropped_documents = 0
 
     def add(
-        self, tokens: np.ndarray, *, segment_lengths: np.ndarray, document_segments: np.ndarray
+        self,
+        tokens: np.ndarray,
+        *,
+        segment_lengths: np.ndarray,
+        paragraph_segments: np.ndarray,
+        document_paragraphs: np.ndarray,
     ) -> None:
-        """Append documents: ids end to end, tokens per segment, segments per document.
+        """Append documents: ids end to end, counts of tokens, of segments and of paragraphs.
 
-        Segments without tokens are dropped, then documents without segments; both are counted.
+        Segments without tokens are dropped, then paragraphs and documents without segments.
         Raises InputError when the disk is full.
         """
         filled = segment_lengths > 0
-        owner = np.repeat(np.arange(len(document_segments)), document_segments)
-        counts = np.bincount(owner[filled], minlength=len(document_segments))
+        paragraph_of = np.repeat(np.arange(len(paragraph_segments)), paragraph_segments)
+        document_of = np.repeat(np.arange(len(document_paragraphs)), document_paragraphs)
+        in_paragraph = np.bincount(paragraph_of[filled], minlength=len(paragraph_segments))
+        counts = np.bincount(document_of, in_paragraph, len(document_paragraphs)).astype(np.int64)
         self.dropped_segments += int((~filled).sum())
         self.dropped_documents += int((counts == 0).sum())
         lengths, counts = segment_lengths[filled], counts[counts > 0]
+        in_paragraph = in_paragraph[in_paragraph > 0]
+        paragraph_ends = np.cumsum(in_paragraph, dtype=np.int64)
         segment_ends = np.cumsum(lengths, dtype=np.int64)
         document_segment_ends = np.cumsum(counts, dtype=np.int64)
         document_ends = segment_ends[document_segment_ends - 1]
-        token, segment, document = 0, 0, 0
+        token, segment, paragraph, document = 0, 0, 0, 0
         while document < len(counts):
             # The first document whose end reaches the limit is the last one of its shard.
             wanted = self._limit - self._held + token
@@ -88,9 +98,12 @@ class ShardWriter:
             token_end, segment_end = int(document_ends[last]), int(document_segment_ends[last])
             self._tokens.append(tokens[token:token_end].astype(self._dtype))
             self._lengths.append(lengths[segment:segment_end])
-            self._segments.append(counts[document : last + 1])
+            paragraph_end = int(np.searchsorted(paragraph_ends, segment_end)) + 1
+            self._paragraphs.append(in_paragraph[paragraph:paragraph_end])
+            self._documents.append(counts[document : last + 1])
             self._held += token_end - token
-            token, segment, document = token_end, segment_end, last + 1
+            token, segment, paragraph = token_end, segment_end, paragraph_end
+            document = last + 1
             if self._held >= self._limit:
                 self._flush()
 
@@ -103,10 +116,7 @@ class ShardWriter:
             self._flush()
         if not self._entries:
             raise InputError("no text: every document is empty; nothing was prepared")
-        totals = {
-            count: sum(entry[count] for entry in self._entries)
-            for count in ("tokens", "segments", "documents")
-        }
+        totals = {count: sum(entry[count] for entry in self._entries) for count in COUNTS}
         dropped = {
             "dropped_segments": self.dropped_segments,
             "dropped_documents": self.dropped_documents,
@@ -124,23 +134,25 @@ class ShardWriter:
         shutil.rmtree(self._directory / "tokenizer", ignore_errors=True)
 
     def _flush(self) -> None:
-        tokens = np.concatenate(self._tokens)
-        segments = _offsets(np.concatenate(self._lengths))
-        documents = _offsets(np.concatenate(self._segments))
+        arrays = {
+            "tokens": np.concatenate(self._tokens),
+            "segments": _offsets(np.concatenate(self._lengths)),
+            "paragraphs": _offsets(np.concatenate(self._paragraphs)),
+            "documents": _offsets(np.concatenate(self._documents)),
+        }
         name = f"shard-{len(self._entries):05d}.safetensors"
-        content = save({"tokens": tokens, "segments": segments, "documents": documents})
+        content = save(arrays)
         self._write(name, content)
         self._entries.append(
             {
                 "file": name,
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "bytes": len(content),
-                "tokens": len(tokens),
-                "segments": len(segments) - 1,
-                "documents": len(documents) - 1,
+                **{count: len(arrays[count]) - (count != "tokens") for count in COUNTS},
             }
         )
-        self._tokens, self._lengths, self._segments, self._held = [], [], [], 0
+        self._tokens, self._lengths, self._paragraphs, self._documents = [], [], [], []
+        self._held = 0
 
     def _write(self, name: str, content: bytes) -> None:
         temporary = self._directory / f"{name}.part"

@@ -1,4 +1,4 @@
-"""A prepared corpus on disk: token ids with segment and document borders, hashed and memory-mapped.
+"""A prepared corpus on disk: token ids with their borders, hashed and memory-mapped.
 
 The layout is in docs/design.md, "Shards on disk". index.json is written last and is the commit
 record: a directory without it was interrupted and is refused. Nothing is pickled.
@@ -18,7 +18,7 @@ from litebert.errors import InputError
 FORMAT = "litebert-shards"
 VERSION = 1
 INDEX = "index.json"
-_COUNTS = ("tokens", "segments", "documents")
+COUNTS = ("tokens", "segments", "paragraphs", "documents")
 _EDGE = 1024
 _REDO = "run 'litebert prepare' again into an empty directory"
 
@@ -33,6 +33,8 @@ class Shard:
     """(n,) uint16 or uint32: ids of all segments, end to end, without special pieces."""
     segments: np.ndarray
     """(S+1,) int64: where each segment begins in `tokens`, and n."""
+    paragraphs: np.ndarray
+    """(Q+1,) int64: the number of each paragraph's first segment, and S."""
     documents: np.ndarray
     """(D+1,) int64: the number of each document's first segment, and S."""
 
@@ -132,7 +134,7 @@ def _read_index(path: Path) -> dict[str, Any]:
                 f"not {FORMAT!r} {VERSION}; {_REDO}"
             )
         entries = index["shards"]
-        for count in _COUNTS:
+        for count in COUNTS:
             if index[count] != sum(entry[count] for entry in entries):
                 raise InputError(f"{file}: {count} do not add up; {_REDO}")
     except (KeyError, TypeError, ValueError) as error:
@@ -151,7 +153,7 @@ def _open_shard(path: Path, entry: dict[str, Any], *, dtype: str) -> Shard:
     try:
         # Through torch the file is mapped; the library's NumPy path would copy it.
         with safe_open(file, framework="pt") as tensors:
-            arrays = {name: tensors.get_tensor(name).numpy() for name in _COUNTS}
+            arrays = {name: tensors.get_tensor(name).numpy() for name in COUNTS}
     except SafetensorError as error:
         raise InputError(f"{file}: damaged ({error}); {_REDO}") from None
     for array in arrays.values():
@@ -159,8 +161,9 @@ def _open_shard(path: Path, entry: dict[str, Any], *, dtype: str) -> Shard:
     shard = Shard(entry["file"], **arrays)
     sound = (
         shard.tokens.dtype == dtype
-        and all(len(arrays[name]) - (name != "tokens") == entry[name] for name in _COUNTS)
+        and all(len(arrays[name]) - (name != "tokens") == entry[name] for name in COUNTS)
         and _are_borders(shard.segments, end=len(shard.tokens))
+        and _are_borders(shard.paragraphs, end=len(shard.segments) - 1)
         and _are_borders(shard.documents, end=len(shard.segments) - 1)
     )
     if not sound:

@@ -94,17 +94,28 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, without [CLS] and [SEP]."""
-        return self._split(self._backend.encode(_valid(text), add_special_tokens=False).ids)
+        return self._split(self._backend.encode(self._clean(text), add_special_tokens=False).ids)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of many texts, as `encode` gives them, on all cores."""
-        batch = [_valid(text) for text in texts]
+        batch = [self._clean(text) for text in texts]
         encodings = self._backend.encode_batch_fast(batch, add_special_tokens=False)
         return [self._split(encoding.ids) for encoding in encodings]
 
+    def encode_with_offsets(
+        self, texts: Sequence[str]
+    ) -> list[tuple[list[int], list[tuple[int, int]]]]:
+        """The ids of many texts and, for each id, the characters [start, end) it came from."""
+        batch = [self._clean(text) for text in texts]
+        encodings = self._backend.encode_batch(batch, add_special_tokens=False)
+        return [
+            self._split_with_offsets(encoding, shift=len(text) - len(cleaned))
+            for encoding, text, cleaned in zip(encodings, texts, batch, strict=True)
+        ]
+
     def encode_with_mask(self, text: str) -> list[int]:
         """The ids of a text in which a typed [MASK] is the mask: for fill-mask only."""
-        encoding = self._mask_backend.encode(_valid(text), add_special_tokens=False)
+        encoding = self._mask_backend.encode(self._clean(text), add_special_tokens=False)
         return self._split(encoding.ids)
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -186,10 +197,35 @@ class Tokenizer:
         pipeline["post_processor"] = None
         return tokenizers.Tokenizer.from_str(json.dumps(pipeline))
 
+    def _clean(self, text: str) -> str:
+        if text.isascii() and text[:1] > " ":
+            return text
+        # Lone surrogates come out of JSON escapes and cannot be encoded as UTF-8.
+        text = text.encode("utf-8", "replace").decode("utf-8")
+        # The pipeline puts ▁ before character 0 of a text; one that it drops would take ▁ along.
+        normalize = self._backend.normalizer.normalize_str if self._backend.normalizer else str
+        start = 0
+        while start < len(text) and not normalize(text[start]):
+            start += 1
+        return text[start:]
+
     def _split(self, ids: list[int]) -> list[int]:
-        if self._glued.keys().isdisjoint(ids):
+        if not self._glued or self._glued.keys().isdisjoint(ids):
             return ids
         return [part for number in ids for part in self._glued.get(number, (number,))]
+
+    def _split_with_offsets(
+        self, encoding: Any, *, shift: int
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        if not shift and (not self._glued or self._glued.keys().isdisjoint(encoding.ids)):
+            return encoding.ids, encoding.offsets
+        offsets = []
+        for number, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+            start, end = start + shift, end + shift
+            parts = len(self._glued.get(number, (number,)))
+            comma = [(end - 1, end)] if parts > 1 else []
+            offsets += [(start, end - len(comma))] * (parts - len(comma)) + comma
+        return self._split(encoding.ids), offsets
 
 
 def load_tokenizer(
@@ -300,8 +336,3 @@ def _starts_word(piece: str) -> bool:
     if piece.startswith((SPACE, "<")) or piece in string.punctuation:
         return True
     return not all(character.lower() in _JOINS_WORD for character in piece)
-
-
-def _valid(text: str) -> str:
-    # Lone surrogates come out of JSON escapes and cannot be encoded as UTF-8.
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

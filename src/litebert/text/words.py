@@ -13,6 +13,7 @@ from litebert.text.tokenizer import Tokenizer
 
 # About 100 MB of table. Text without spaces, where words do not repeat, fills it and starts anew.
 _TABLE_CHARACTERS = 1 << 23
+_JOINED = 256
 
 
 class CorpusEncoder:
@@ -47,13 +48,27 @@ class CorpusEncoder:
         unseen = sorted(set(words).difference(self._numbers))
         if not unseen:
             return
-        ids, lengths = _flatten(self._tokenizer.encode_batch(unseen))
+        ids, lengths = self._encode_words(unseen)
         known = len(self._numbers)
         self._numbers.update(zip(unseen, range(known, known + len(unseen)), strict=True))
         self._starts = np.append(self._starts, len(self._ids) + np.cumsum(lengths) - lengths)
         self._lengths = np.append(self._lengths, lengths)
         self._ids = np.append(self._ids, ids)
         self._characters += sum(map(len, unseen))
+
+    def _encode_words(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        # A call costs more than a word: words go joined, and the offsets tell them apart again.
+        groups = [words[first : first + _JOINED] for first in range(0, len(words), _JOINED)]
+        encoded = self._tokenizer.encode_with_offsets([" ".join(group) for group in groups])
+        ids, lengths = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+        for group, (numbers, offsets) in zip(groups, encoded, strict=True):
+            # A word takes the space before it along: ▁ comes from there.
+            ends = np.cumsum(np.fromiter(map(len, group), np.int64, len(group)) + 1) - 1
+            last = np.fromiter((end for _, end in offsets), np.int64, len(offsets))
+            owners = np.searchsorted(ends, last)
+            lengths.append(np.bincount(owners, minlength=len(group)))
+            ids.append(np.array(numbers, np.int32))
+        return np.concatenate(ids), np.concatenate(lengths)
 
     def _forget(self) -> None:
         self._numbers: dict[str, int] = {}
