@@ -59,9 +59,14 @@ code, pre { font: 13px/1.6 ui-monospace, SFMono-Regular, Menlo, Consolas, monosp
 pre { margin: 0; overflow-x: auto; white-space: pre-wrap; }
 footer { margin-top: 48px; font-size: 13px; color: var(--soft); }
 @media print {
-  body { padding: 0; font-size: 11pt; max-width: none; }
-  .curves, .halves { grid-template-columns: 1fr 1fr; }
-  h2 { break-after: avoid; }
+  body { padding: 0; font-size: 9pt; max-width: none; }
+  .tiles { grid-template-columns: repeat(4, 1fr); margin: 16px 0 8px; }
+  .tile b { font-size: 20pt; }
+  .curves, .halves { grid-template-columns: 1fr 1fr; gap: 8px; }
+  .tile, figure, .panel { padding: 9px 12px; }
+  h2 { margin: 22px 0 8px; break-after: avoid; }
+  td { padding-top: 1px; padding-bottom: 1px; }
+  .bar { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .tile, figure, .panel { break-inside: avoid; }
 }
 """
