@@ -1,0 +1,69 @@
+"""Every command of the tutorial runs, in order, on a smaller text and with fewer steps."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from litebert.train.recipe import read_recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def code_blocks(page: Path) -> list[tuple[str, str]]:
+    """The fenced blocks of a page that are commands or Python, in order."""
+    return re.findall(r"```(sh|python)\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+
+
+def write_text(directory: Path, documents: int, seed: int) -> None:
+    """English sentences by template: enough words for a small vocabulary."""
+    import random
+
+    draw = random.Random(seed)
+    nouns = "house river book teacher window garden letter horse market doctor song winter".split()
+    verbs = "opened watched carried painted forgot followed remembered finished sold heard".split()
+    directory.mkdir()
+    lines = []
+    for _ in range(documents):
+        for _ in range(draw.randint(2, 5)):
+            first, second, third = draw.sample(nouns, 3)
+            lines.append(
+                f"The {first} near the {second} was old, and nobody {draw.choice(verbs)} it. "
+                f"Later the {third} came back. He {draw.choice(verbs)} the {first} again!"
+            )
+        lines.append("")
+    (directory / "part.txt").write_text("\n".join(lines), "utf-8")
+
+
+@pytest.mark.timeout(600)
+def test_tutorial_commands(tmp_path):
+    write_text(tmp_path / "text", 120, seed=1)
+    write_text(tmp_path / "held-out", 12, seed=2)
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+    blocks = code_blocks(ROOT / "docs" / "tutorial.md")
+    assert len(blocks) >= 7
+    for language, code in blocks:
+        code = code.replace("--vocab-size 8000", "--vocab-size 120")
+        # a resumed run keeps its recipe, so only the first command gets the small budget
+        code = code.replace(
+            "minutes=60", "steps=3 model=albert-micro batch_tokens=512 evaluations=1"
+        )
+        command = ["bash", "-ec", code] if language == "sh" else [sys.executable, "-c", code]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
+    assert (tmp_path / "runs/mini/report.html").stat().st_size > 10_000
+    assert json.loads((tmp_path / "my-albert/config.json").read_text())["model_type"] == "albert"
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda p: p.name)
+def test_recipes_are_valid(recipe):
+    assert read_recipe(recipe, {"data": "shards"}).data == Path("shards")
