@@ -29,6 +29,7 @@ SPACE = "▁"
 _CONTROL_SPACES = "[\x0b\x1c-\x1f\x85]"
 # Out of reach of any path, yet still the last resort: transformers' converter uses the same number.
 _DEMOTION = 100.0
+_MARK = "\ue000"
 _SENTENCEPIECE_SPECIALS = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
 _WORDPIECE_SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -54,7 +55,7 @@ def sentencepiece_backend(
     backend = Tokenizer(Unigram(pieces, proto.trainer_spec.unk_id, False))
     steps: list = [normalizers.Replace(Regex(_CONTROL_SPACES), " ")]
     if quotes:
-        steps += [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
+        steps += _quote_steps()
     if not keep_accents:
         steps += [normalizers.NFKD(), normalizers.Replace(Regex(combining_class()), "")]
     if not cased:
@@ -116,6 +117,18 @@ def wordpiece_backend(path: Path, *, cased: bool, keep_accents: bool) -> Tokeniz
     backend.decoder = decoders.WordPiece()
     _add_specials(backend, _WORDPIECE_SPECIALS)
     return backend
+
+
+def _quote_steps() -> list:
+    # The library files a replaced pair under its second character, and ▁ goes only before what is
+    # filed under the first: so a pair that begins the text is marked and shortened in single steps.
+    pair = ["``", "''"]
+    opening = f"\\A(?:{'|'.join(f'{p[0]}(?={p[0]})' for p in pair)})"
+    return [
+        normalizers.Replace(Regex(opening), _MARK),
+        normalizers.Replace(Regex(f"(?<={_MARK})[`']"), ""),
+        *(normalizers.Replace(text, '"') for text in (_MARK, *pair)),
+    ]
 
 
 def _add_specials(backend: Tokenizer, specials: tuple[str, ...]) -> None:
