@@ -53,13 +53,7 @@ def sentencepiece_backend(
         for item in proto.pieces
     ]
     backend = Tokenizer(Unigram(pieces, proto.trainer_spec.unk_id, False))
-    steps: list = [normalizers.Replace(Regex(_CONTROL_SPACES), " ")]
-    if quotes:
-        steps += _quote_steps()
-    if not keep_accents:
-        steps += [normalizers.NFKD(), normalizers.Replace(Regex(combining_class()), "")]
-    if not cased:
-        steps.append(normalizers.Lowercase())
+    steps = text_steps(cased=cased, keep_accents=keep_accents, quotes=quotes)
     steps += [
         normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap),
         normalizers.Replace(Regex(" {2,}"), " "),
@@ -71,6 +65,26 @@ def sentencepiece_backend(
     backend.decoder = decoders.Metaspace(SPACE, "first")
     _add_specials(backend, _SENTENCEPIECE_SPECIALS)
     return backend
+
+
+def demote_glued(model: bytes) -> bytes:
+    """The same SentencePiece model with its glued pieces put out of reach."""
+    proto = _parse(model, "spiece.model")
+    for item in proto.pieces:
+        item.score -= _DEMOTION * is_glued(item.piece)
+    return proto.SerializeToString()
+
+
+def text_steps(*, cased: bool, keep_accents: bool, quotes: bool = True) -> list:
+    """What happens to a text before SentencePiece sees it, in training and at run time alike."""
+    steps: list = [normalizers.Replace(Regex(_CONTROL_SPACES), " ")]
+    if quotes:
+        steps += _quote_steps()
+    if not keep_accents:
+        steps += [normalizers.NFKD(), normalizers.Replace(Regex(combining_class()), "")]
+    if not cased:
+        steps.append(normalizers.Lowercase())
+    return steps
 
 
 def glued_pieces(backend: Tokenizer, convention: Convention) -> dict[int, list[int]]:
