@@ -1,0 +1,114 @@
+"""`litebert prepare`: text into shards of token ids; with --verify it checks them."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from litebert.errors import InputError
+from litebert.text.corpus import Segments, disk_bytes, read_documents
+from litebert.text.prepare import prepare
+from litebert.text.shards import COUNTS, Shards, verify
+from litebert.text.tokenizer import load_tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What to prepare, or what to verify."""
+
+    files: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILES ...")] = ()
+    """Text (blank line between documents), JSONL or Parquet, plain or .gz or .zst, or
+    hf:name[:config][:split]."""
+    tokenizer: str | None = None
+    """Directory, tokenizer.json, SentencePiece .model, vocab.txt or hub id."""
+    output: Path | None = None
+    """Directory of the shards; new or empty."""
+    verify: Path | None = None
+    """Check every byte of this prepared corpus, and do nothing else."""
+    segments: Segments = "sentences"
+    """What order pairs are built from: sentences of each line, or whole lines."""
+    text_column: str = "text"
+    """Column of JSONL, Parquet and data sets that holds the text."""
+    shard_mib: int = 64
+    """MiB of token ids after which a shard ends at the next end of a document."""
+    json: bool = False
+    """Print one JSON object to standard output."""
+
+
+def main(argv: list[str]) -> int:
+    """Prepare or verify; raises InputError for anything wrong with files or settings."""
+    settings = tyro.cli(
+        Settings,
+        args=argv,
+        prog="litebert prepare",
+        description="Turn text into shards of token ids, ready for pretraining.",
+    )
+    start = time.perf_counter()
+    if settings.verify is not None:
+        if settings.files or settings.tokenizer or settings.output:
+            raise InputError("--verify DIR stands alone; leave files, --tokenizer, --output out")
+        shards, read = verify(settings.verify), {}
+    else:
+        shards, read = _prepare(settings)
+    seconds = time.perf_counter() - start
+    counts = {count: shards.index[count] for count in COUNTS}
+    if settings.json:
+        result = {"path": str(shards.path), "shards": len(shards.shards), **counts, **read}
+        result |= {key: shards.index[key] for key in ("dropped_segments", "dropped_documents")}
+        print(json.dumps(result | {"seconds": round(seconds, 2)}))
+    else:
+        done = "prepared" if settings.verify is None else "every byte is as written"
+        listed = ", ".join(f"{number:,} {count}" for count, number in counts.items())
+        print(f"{shards.path}: {done} in {seconds:.1f} s: {listed}")
+    return 0
+
+
+def _prepare(settings: Settings) -> tuple[Shards, dict[str, int]]:
+    for name in ("files", "tokenizer", "output"):
+        if not getattr(settings, name):
+            raise InputError(
+                f"no {name}: litebert prepare FILES --tokenizer DIR --output DIR, "
+                "or litebert prepare --verify DIR"
+            )
+    assert settings.tokenizer is not None
+    assert settings.output is not None
+    if settings.shard_mib < 1:
+        raise InputError(f"shard_mib={settings.shard_mib} must be at least 1")
+    tokenizer = load_tokenizer(settings.tokenizer)
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("preparing"),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[rate]}"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=disk_bytes(settings.files), rate="")
+        start, characters = time.perf_counter(), 0
+
+        def on_text(number: int) -> None:
+            nonlocal characters
+            characters += number
+            rate = characters / (time.perf_counter() - start) / 1e6
+            progress.update(task, rate=f"{rate:.1f} MB/s of text, {characters / 1e6:,.0f} MB")
+
+        documents = read_documents(
+            settings.files,
+            segments=settings.segments,
+            text_column=settings.text_column,
+            on_read=lambda read: progress.advance(task, read),
+        )
+        shards = prepare(
+            documents,
+            tokenizer=tokenizer,
+            output=settings.output,
+            shard_bytes=settings.shard_mib << 20,
+            on_text=on_text,
+        )
+    return shards, {"characters": characters}
