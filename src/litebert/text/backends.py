@@ -48,8 +48,13 @@ def sentencepiece_backend(
     for messages. Raises InputError when the bytes are no unigram with ALBERT's special pieces.
     """
     proto = _parse(model, name)
+    # SentencePiece never makes a control piece out of text; this library would, score 0 being best.
+    specials = _SENTENCEPIECE_SPECIALS
     pieces = [
-        (item.piece, item.score - _DEMOTION * (demote and is_glued(item.piece)))
+        (
+            item.piece,
+            item.score - _DEMOTION * (item.piece in specials or (demote and is_glued(item.piece))),
+        )
         for item in proto.pieces
     ]
     backend = Tokenizer(Unigram(pieces, proto.trainer_spec.unk_id, False))

@@ -7,7 +7,7 @@ segment; a wrong one cuts a sentence, so in doubt the rule does not cut.
 import re
 
 # Titles and the like, before which a name or a number follows more often than a new sentence.
-_ABBREVIATIONS = frozenset(  # noqa: SIM905
+_ABBREVIATIONS = frozenset(
     "mr mrs ms messrs mme mlle dr prof st ste mt ft rev hon gen col capt cdr lt sgt maj adm gov sen"
     " rep pres sr jr vs cf viz no nos vol vols fig figs p pp art sec ch chap ed eds al approx"
     " jan feb mar apr jun jul aug sept sep oct nov dec".split()

@@ -57,12 +57,14 @@ class Tokenizer:
         backend.encode_special_tokens = True
         backend.no_padding()
         backend.no_truncation()
-        self._glued = {}
-        if self.convention != "transformers":
-            self._glued = glued_pieces(backend, self.convention)
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (
             _special_id(backend, settings, name) for name in _NAMES
         )
+        # What a pipeline still makes of "[MASK]" in a text when "[" is not in the vocabulary.
+        reserved = (self.pad_id, self.cls_id, self.sep_id, self.mask_id)
+        self._rewrites = {number: [self.unk_id] for number in reserved}
+        if self.convention != "transformers":
+            self._rewrites |= glued_pieces(backend, self.convention)
 
     @property
     def convention(self) -> Convention:
@@ -91,13 +93,13 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, without [CLS] and [SEP]."""
-        return self._split(self._backend.encode(self._clean(text), add_special_tokens=False).ids)
+        return self._rewrite(self._backend.encode(self._clean(text), add_special_tokens=False).ids)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of many texts, as `encode` gives them, on all cores."""
         batch = [self._clean(text) for text in texts]
         encodings = self._backend.encode_batch_fast(batch, add_special_tokens=False)
-        return [self._split(encoding.ids) for encoding in encodings]
+        return [self._rewrite(encoding.ids) for encoding in encodings]
 
     def encode_with_offsets(
         self, texts: Sequence[str]
@@ -106,14 +108,18 @@ class Tokenizer:
         batch = [self._clean(text) for text in texts]
         encodings = self._backend.encode_batch(batch, add_special_tokens=False)
         return [
-            self._split_with_offsets(encoding, shift=len(text) - len(cleaned))
+            self._rewrite_with_offsets(encoding, shift=len(text) - len(cleaned))
             for encoding, text, cleaned in zip(encodings, texts, batch, strict=True)
         ]
 
     def encode_with_mask(self, text: str) -> list[int]:
         """The ids of a text in which a typed [MASK] is the mask: for fill-mask only."""
-        encoding = self._mask_backend.encode(self._clean(text), add_special_tokens=False)
-        return self._split(encoding.ids)
+        ids = self._mask_backend.encode(self._clean(text), add_special_tokens=False).ids
+        return [
+            part
+            for number in ids
+            for part in ([number] if number == self.mask_id else self._rewrite([number]))
+        ]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, special pieces left out."""
@@ -146,7 +152,7 @@ class Tokenizer:
             self._backend.to_str(), parse_float=lambda text: round(float(text), 6)
         )
         content = {key: pipeline[key] for key in ("normalizer", "pre_tokenizer", "model")}
-        content |= {"special": self.special, "glued": sorted(self._glued.items())}
+        content |= {"special": self.special, "rewrites": sorted(self._rewrites.items())}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -208,23 +214,23 @@ class Tokenizer:
             start += 1
         return text[start:]
 
-    def _split(self, ids: list[int]) -> list[int]:
-        if not self._glued or self._glued.keys().isdisjoint(ids):
+    def _rewrite(self, ids: list[int]) -> list[int]:
+        if self._rewrites.keys().isdisjoint(ids):
             return ids
-        return [part for number in ids for part in self._glued.get(number, (number,))]
+        return [part for number in ids for part in self._rewrites.get(number, (number,))]
 
-    def _split_with_offsets(
+    def _rewrite_with_offsets(
         self, encoding: Any, *, shift: int
     ) -> tuple[list[int], list[tuple[int, int]]]:
-        if not shift and (not self._glued or self._glued.keys().isdisjoint(encoding.ids)):
+        if not shift and self._rewrites.keys().isdisjoint(encoding.ids):
             return encoding.ids, encoding.offsets
         offsets = []
         for number, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
             start, end = start + shift, end + shift
-            parts = len(self._glued.get(number, (number,)))
+            parts = len(self._rewrites.get(number, (number,)))
             comma = [(end - 1, end)] if parts > 1 else []
             offsets += [(start, end - len(comma))] * (parts - len(comma)) + comma
-        return self._split(encoding.ids), offsets
+        return self._rewrite(encoding.ids), offsets
 
 
 def sentencepiece_pipeline(

@@ -30,7 +30,7 @@ def save_checkpoint(
     state: dict[str, Any],
     keep: int,
 ) -> Path:
-    """Write `directory/step-NNNNNNNN` and drop all but the newest `keep` checkpoints.
+    """Write `directory/step-NNNNNNNN`; of the others keep the `keep - 1` newest before it.
 
     `state` is JSON with at least `step`. Raises InputError when the disk is full; older
     checkpoints are then untouched.
@@ -39,7 +39,8 @@ def save_checkpoint(
     temporary = directory / f".{target.name}.tmp"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(temporary, ignore_errors=True)
+        for unfinished in directory.glob(".step-*.tmp"):  # left by kills
+            shutil.rmtree(unfinished)
         temporary.mkdir()
         weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
         save_file(weights, temporary / "model.safetensors")
@@ -59,8 +60,11 @@ def save_checkpoint(
             f"cannot write checkpoint {target}: {error}; older checkpoints are kept: "
             f"free space and use --resume"
         ) from None
-    for old in checkpoint_directories(directory)[keep:]:
-        shutil.rmtree(old)
+    complete = checkpoint_directories(directory)
+    # one of a later step was damaged, or this run would have gone on from it
+    newer = complete.index(target)
+    for other in complete[:newer] + complete[newer + keep :]:
+        shutil.rmtree(other)
     return target
 
 
@@ -72,7 +76,7 @@ def checkpoint_directories(directory: Path) -> list[Path]:
 def load_newest_checkpoint(
     directory: Path, *, model: Model, optimizers: list[Optimizer]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Restore the newest checkpoint whose hashes are right: its state, and warnings on skipped ones.
+    """Restore the newest checkpoint whose hashes are right: its state, warnings on skipped ones.
 
     Raises InputError when there is none, or when its tensors do not fit model and optimizers.
     """
@@ -113,11 +117,8 @@ def _restore(path: Path, model: Model, optimizers: list[Optimizer]) -> dict[str,
         for parameter in (p for group in optimizer.param_groups for p in group["params"]):
             prefix = f"{names[id(parameter)]}/"
             mine = {k[len(prefix) :]: tensors.pop(k) for k in list(tensors) if k.startswith(prefix)}
-            optimizer.state[parameter] = {
-                # AdamW counts its steps on the host
-                key: value if key == "step" else value.to(parameter.device)
-                for key, value in mine.items()
-            }
+            # the step count of a fused AdamW is on the device too
+            optimizer.state[parameter] = {k: v.to(parameter.device) for k, v in mine.items()}
     if tensors:
         raise InputError(f"checkpoint {path} has optimizer state for unknown {sorted(tensors)[:5]}")
     return state

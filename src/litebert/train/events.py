@@ -67,6 +67,11 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 def _forget_after(path: Path, step: int) -> None:
     """Drop what an interrupted run logged after the checkpoint it goes on from."""
     if path.exists():
-        kept = [event for event in read_events(path) if event.get("step", 0) <= step]
-        text = "".join(json.dumps(event) + "\n" for event in kept if event["event"] != "end")
+        kept = [
+            event
+            for event in read_events(path)
+            # the end and the last evaluation are made again at the same step
+            if event.get("step", 0) <= step and event["event"] != "end" and not event.get("last")
+        ]
+        text = "".join(json.dumps(event) + "\n" for event in kept)
         write_atomically(path, text.encode())

@@ -1,4 +1,4 @@
-"""Which optimizer updates which parameter: every parameter in exactly one group of one optimizer."""
+"""Which optimizer updates which parameter: each is in exactly one group of one optimizer."""
 
 from torch import nn
 from torch.optim import AdamW, Optimizer

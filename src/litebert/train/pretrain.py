@@ -5,11 +5,12 @@ where its newest checkpoint stands, and ends with the weights of an undisturbed 
 """
 
 import itertools
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,11 @@ from litebert.model.encoder import Model
 from litebert.text.batches import Batches, PretrainBatch, stream
 from litebert.text.shards import Shards
 from litebert.text.tokenizer import Tokenizer, load_tokenizer
-from litebert.train.checkpoint import load_newest_checkpoint, save_checkpoint
+from litebert.train.checkpoint import (
+    checkpoint_directories,
+    load_newest_checkpoint,
+    save_checkpoint,
+)
 from litebert.train.evaluation import (
     Evaluation,
     evaluate,
@@ -29,9 +34,10 @@ from litebert.train.evaluation import (
 from litebert.train.events import EventLog
 from litebert.train.objective import losses, to_device
 from litebert.train.optimizer import build_optimizers
+from litebert.train.provenance import code_version, hardware, library_versions
 from litebert.train.recipe import PretrainRecipe, RunSettings
 from litebert.train.schedule import rate_factor
-from litebert.train.start import choose_device, choose_dtype, start_model
+from litebert.train.start import choose_device, choose_dtype, open_shards, start_model
 
 # The last evaluation looks at this many times the batches of those during the run.
 LAST_EVALUATION = 10
@@ -45,6 +51,8 @@ class Progress:
     tokens: int = 0
     seconds: float = 0.0
     evaluations: int = 0
+    precision: str = ""
+    """Arithmetic chosen at the start, so that a resumed run does not choose another one."""
 
     def share(self, recipe: PretrainRecipe) -> float:
         """Share of the budget that is used up."""
@@ -93,14 +101,14 @@ class Pretraining:
     ):
         self.recipe, self.settings, self.watch = recipe, settings, watch
         self.device = choose_device(settings.device)
-        shards = Shards.open(recipe.data)
-        self.tokenizer: Tokenizer = load_tokenizer(recipe.data / "tokenizer")
+        self.tokenizer: Tokenizer = load_tokenizer(Shards.open(recipe.data).tokenizer_path)
+        shards = open_shards(recipe.data, self.tokenizer)
         word_starts = self.tokenizer.word_starts()
         self.batches = Batches(shards, word_starts=word_starts, settings=recipe)
         self.unigram = unigram_surprisal(shards)
         self.valid = None
         if recipe.valid is not None:
-            held_out = Shards.open(recipe.valid)
+            held_out = open_shards(recipe.valid, self.tokenizer)
             self.valid = Batches(
                 held_out, word_starts=word_starts, settings=held_out_settings(recipe)
             )
@@ -108,7 +116,8 @@ class Pretraining:
         self.model.to(self.device).train()
         self.model.compute_dtype = choose_dtype(recipe.precision, self.device)
         self.optimizers = build_optimizers(self.model, recipe)
-        self.progress = Progress()
+        self.progress = Progress(precision=_name(self.model.compute_dtype))
+        self.saved_step = -1
         self.stop_signal: int | None = None
         self.last_evaluation: Evaluation | None = None
 
@@ -122,9 +131,13 @@ class Pretraining:
             step=self.progress.step,
             model=self.recipe.model,
             parameters=sum(p.numel() for p in self.model.parameters()),
-            precision=str(self.model.compute_dtype).removeprefix("torch."),
+            precision=self.progress.precision,
             device=str(self.device),
             threads=torch.get_num_threads(),
+            hardware=hardware(self.device),
+            commit=code_version(),
+            versions=library_versions(),
+            config=asdict(self.model.config),
         )
         with self._stopping_on_signals():
             self._train()
@@ -150,10 +163,10 @@ class Pretraining:
                 self._log_step(running)
                 running = Running()
             # the evaluation at the end of the run is the last, larger one
-            if int(progress.share(recipe) * recipe.evaluations) > progress.evaluations:
-                progress.evaluations += 1
-                if progress.evaluations < recipe.evaluations:
-                    self._evaluate()
+            due = int(progress.share(recipe) * recipe.evaluations)
+            if progress.evaluations < due < recipe.evaluations:
+                progress.evaluations = due
+                self._evaluate()
                 running = Running()
             if time.perf_counter() - saved_at >= 60 * self.settings.checkpoint_minutes:
                 self._checkpoint()
@@ -171,7 +184,8 @@ class Pretraining:
     def _step(self, batches: list[PretrainBatch], running: Running) -> None:
         """One optimizer step over the batches of one accumulation."""
         recipe, progress = self.recipe, self.progress
-        torch.manual_seed(recipe.seed * 1_000_003 + progress.step)  # dropout, exact after a resume
+        # dropout, exact after a resume
+        torch.manual_seed((recipe.seed * 1_000_003 + progress.step) % 2**63)
         predictions = sum(len(batch.predicted_tokens) for batch in batches)
         sentences = sum(int((batch.sentence_labels >= 0).sum()) for batch in batches)
         for batch in batches:
@@ -199,11 +213,8 @@ class Pretraining:
 
     def _log_step(self, running: Running) -> None:
         values = running.means()
-        if not all(map(torch.isfinite, map(torch.tensor, values.values()))):
-            raise InputError(
-                f"the loss is not finite near step {self.progress.step}: lower lr or muon_lr, then "
-                f"--resume from the last checkpoint in {self.settings.output}"
-            )
+        if not all(map(math.isfinite, values.values())):
+            raise self._diverged()
         progress = self.progress
         self._say(
             "step",
@@ -235,6 +246,11 @@ class Pretraining:
         )
 
     def _checkpoint(self) -> None:
+        """Save the state, once a step; weights that are not finite are not worth going on from."""
+        if self.progress.step == self.saved_step:
+            return
+        if not all(bool(weight.isfinite().all()) for weight in self.model.parameters()):
+            raise self._diverged()
         path = save_checkpoint(
             self.settings.output / "checkpoints",
             model=self.model,
@@ -242,11 +258,21 @@ class Pretraining:
             state={**vars(self.progress), "recipe": self.recipe.to_yaml()},
             keep=self.settings.keep_checkpoints,
         )
+        self.saved_step = self.progress.step
         self._say("checkpoint", step=self.progress.step, path=path.name)
 
+    def _diverged(self) -> InputError:
+        return InputError(
+            f"loss or weights are not finite near step {self.progress.step}: start again with a "
+            f"lower lr or muon_lr, or a longer warmup"
+        )
+
     def _resume(self) -> int:
+        checkpoints = self.settings.output / "checkpoints"
+        if not checkpoint_directories(checkpoints):  # killed before the first one
+            return 0
         state, warnings = load_newest_checkpoint(
-            self.settings.output / "checkpoints", model=self.model, optimizers=self.optimizers
+            checkpoints, model=self.model, optimizers=self.optimizers
         )
         for warning in warnings:
             self.watch("warning", {"message": warning})
@@ -257,6 +283,8 @@ class Pretraining:
                 f"recipe.yaml, or choose another --output"
             )
         self.progress = Progress(**state)
+        self.model.compute_dtype = getattr(torch, self.progress.precision)
+        self.saved_step = self.progress.step
         return self.progress.step
 
     def _say(self, event: str, **values: object) -> None:

@@ -70,13 +70,18 @@ class PretrainRecipe(BatchSettings):
         if len(budgets) != 1:
             found = " and ".join(budgets) or "none of them"
             raise InputError(f"give exactly one of minutes, steps and tokens; found {found}")
-        if self.accumulation < 1:
-            raise InputError(f"accumulation={self.accumulation} must be at least 1")
+        for name in ("accumulation", "evaluation_batches"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}={getattr(self, name)} must be at least 1")
         for name in ("lr", "muon_lr", "clip", self.budget):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name}={getattr(self, name)} must be above 0")
-        if not 0 <= self.warmup < 1:
-            raise InputError(f"warmup={self.warmup} must lie in [0, 1)")
+        for name, values in (("warmup", (self.warmup,)), ("betas", self.betas)):
+            if not all(0 <= value < 1 for value in values):
+                raise InputError(f"{name}={getattr(self, name)} must lie in [0, 1)")
+        for name in ("weight_decay", "muon_weight_decay", "sentence_weight", "evaluations"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name}={getattr(self, name)} must be at least 0")
         super().__post_init__()
 
     @property
@@ -114,6 +119,11 @@ class RunSettings:
     """Newest checkpoints kept."""
     tensorboard: bool = True
     """Also write the curves for TensorBoard, under tensorboard/."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("workers", 0), ("keep_checkpoints", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name}={getattr(self, name)} must be at least {least}")
 
 
 def read_recipe(path: Path | None, overrides: dict[str, Any]) -> PretrainRecipe:

@@ -6,6 +6,7 @@ The directory is all that the run wrote, and enough to go on with it or to show 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from litebert.interop.huggingface import save
 from litebert.text.shards import Shards
 from litebert.text.tokenizer import Tokenizer
 from litebert.train.card import model_card
+from litebert.train.checkpoint import checkpoint_directories
 from litebert.train.evaluation import Evaluation
 from litebert.train.pretrain import Pretraining
 from litebert.train.recipe import PretrainRecipe, RunSettings
@@ -68,14 +70,17 @@ def pretrain(
     """Run a recipe in `settings.output` and leave model/, report.html and examples.json there.
 
     `examples` are texts with [MASK] for the report; held-out sentences with one word masked when
-    left out. Raises InputError when the directory holds another run.
+    left out. Raises InputError when the directory holds another run, or none to resume.
     """
     output = settings.output
-    if not settings.resume:
-        if output.exists() and any(output.iterdir()):
-            raise InputError(f"{output} is not empty: use --resume or choose another --output")
-        write_atomically(output / "recipe.yaml", recipe.to_yaml().encode())
+    if settings.resume and not (output / "recipe.yaml").is_file():
+        raise InputError(f"{output} holds no run to resume: start it without --resume")
+    if not settings.resume and output.exists() and any(output.iterdir()):
+        raise InputError(f"{output} is not empty: use --resume or choose another --output")
     run = Pretraining(recipe, settings, watch=watch)
+    if not checkpoint_directories(output / "checkpoints"):
+        # a run killed before its first checkpoint starts over: with any recipe
+        write_atomically(output / "recipe.yaml", recipe.to_yaml().encode())
     progress = run.run()
     result = RunResult(
         output=output,
@@ -115,7 +120,7 @@ def masked_examples(shards: Shards, tokenizer: Tokenizer, *, count: int) -> list
         for number in range(step // 2, len(shard.segments) - 1, step):
             ids = shard.tokens[shard.segments[number] : shard.segments[number + 1]].tolist()
             starts = [i for i, token in enumerate(ids) if word_starts[token]]
-            whole = [a for a, b in zip(starts, starts[1:], strict=False) if b == a + 1 and a > 2]
+            whole = [a for a, b in pairwise(starts) if b == a + 1 and a > 2]
             if not 10 <= len(ids) <= 40 or not whole:
                 continue
             # the longest one-piece word of the sentence says more than a "the"

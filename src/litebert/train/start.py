@@ -1,4 +1,4 @@
-"""What a run decides at its start: device, arithmetic, and the weights it begins with."""
+"""What a run decides at its start: device, arithmetic, shards, and the weights it begins with."""
 
 import json
 import time
@@ -10,7 +10,11 @@ import torch
 from litebert.config import PRESETS, ModelConfig
 from litebert.errors import InputError
 from litebert.model.encoder import Model, build
+from litebert.text.shards import Shards, verify
+from litebert.text.tokenizer import Tokenizer
 from litebert.train.recipe import Precision, PretrainRecipe
+
+HASHED_BYTES = 1 << 30
 
 
 def choose_device(name: str) -> torch.device:
@@ -47,6 +51,24 @@ def _product_seconds(dtype: torch.dtype) -> float:
             a @ a
         best = min(best, time.perf_counter() - began)
     return best
+
+
+def open_shards(path: Path, tokenizer: Tokenizer) -> Shards:
+    """Shards that this tokenizer made.
+
+    Up to HASHED_BYTES every byte is checked against the hashes of the index, which takes a second
+    or two; of more only sizes and borders, and `litebert prepare --verify` checks the rest.
+    Raises InputError for damaged shards and for those of another tokenizer.
+    """
+    shards = Shards.open(path)
+    if sum(entry["bytes"] for entry in shards.index["shards"]) < HASHED_BYTES:
+        verify(path)
+    if shards.fingerprint != tokenizer.fingerprint:
+        raise InputError(
+            f"{path} was made by another tokenizer ({shards.vocab_size} entries) than that of the "
+            f"training shards ({tokenizer.vocab_size}): prepare both with one tokenizer"
+        )
+    return shards
 
 
 def start_model(recipe: PretrainRecipe, *, vocab_size: int) -> Model:
