@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -20,17 +20,8 @@ from litebert.model.encoder import Model
 from litebert.text.batches import Batches, PretrainBatch, stream
 from litebert.text.shards import Shards
 from litebert.text.tokenizer import Tokenizer, load_tokenizer
-from litebert.train.checkpoint import (
-    checkpoint_directories,
-    load_newest_checkpoint,
-    save_checkpoint,
-)
-from litebert.train.evaluation import (
-    Evaluation,
-    evaluate,
-    held_out_settings,
-    unigram_surprisal,
-)
+from litebert.train.checkpoint import load_newest_checkpoint, save_checkpoint
+from litebert.train.evaluation import Evaluation, evaluate, held_out_settings, unigram_surprisal
 from litebert.train.events import EventLog
 from litebert.train.objective import losses, to_device
 from litebert.train.optimizer import build_optimizers
@@ -116,7 +107,7 @@ class Pretraining:
         self.model.to(self.device).train()
         self.model.compute_dtype = choose_dtype(recipe.precision, self.device)
         self.optimizers = build_optimizers(self.model, recipe)
-        self.progress = Progress(precision=_name(self.model.compute_dtype))
+        self.progress = Progress(precision=str(self.model.compute_dtype).removeprefix("torch."))
         self.saved_step = -1
         self.stop_signal: int | None = None
         self.last_evaluation: Evaluation | None = None
@@ -246,9 +237,9 @@ class Pretraining:
         )
 
     def _checkpoint(self) -> None:
-        """Save the state, once a step; weights that are not finite are not worth going on from."""
         if self.progress.step == self.saved_step:
             return
+        # nothing can go on from such weights, and they would push out those before
         if not all(bool(weight.isfinite().all()) for weight in self.model.parameters()):
             raise self._diverged()
         path = save_checkpoint(
@@ -262,14 +253,12 @@ class Pretraining:
         self._say("checkpoint", step=self.progress.step, path=path.name)
 
     def _diverged(self) -> InputError:
-        return InputError(
-            f"loss or weights are not finite near step {self.progress.step}: start again with a "
-            f"lower lr or muon_lr, or a longer warmup"
-        )
+        where = f"loss or weights are not finite near step {self.progress.step}"
+        return InputError(f"{where}: start again with a lower lr or muon_lr")
 
     def _resume(self) -> int:
         checkpoints = self.settings.output / "checkpoints"
-        if not checkpoint_directories(checkpoints):  # killed before the first one
+        if not any(checkpoints.glob("step-*")):  # killed before the first one
             return 0
         state, warnings = load_newest_checkpoint(
             checkpoints, model=self.model, optimizers=self.optimizers
@@ -282,7 +271,7 @@ class Pretraining:
                 f"{self.settings.output} was started with another recipe: resume with its own "
                 f"recipe.yaml, or choose another --output"
             )
-        self.progress = Progress(**state)
+        self.progress = replace(self.progress, **state)
         self.model.compute_dtype = getattr(torch, self.progress.precision)
         self.saved_step = self.progress.step
         return self.progress.step
