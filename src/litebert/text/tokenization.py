@@ -60,7 +60,7 @@ class Tokenizer:
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (
             _special_id(backend, settings, name) for name in _NAMES
         )
-        # What a pipeline still makes of "[MASK]" in a text when "[" is not in the vocabulary.
+        # A pipeline makes "<pad>" of a text a special piece when it knows no ">": unknown, then.
         reserved = (self.pad_id, self.cls_id, self.sep_id, self.mask_id)
         self._rewrites = {number: [self.unk_id] for number in reserved}
         if self.convention != "transformers":
