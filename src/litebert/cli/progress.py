@@ -61,7 +61,8 @@ def evaluation_line(values: dict) -> str:
     line = f"masked-LM loss {values['mlm_loss']:.3f}"
     if values["unigram_loss"] is not None:
         below = values["unigram_loss"] - values["mlm_loss"]
-        line += f" ({below:+.3f} nats below the unigram baseline {values['unigram_loss']:.3f})"
+        side = "below" if below >= 0 else "above"
+        line += f" ({abs(below):.3f} nats {side} the unigram baseline {values['unigram_loss']:.3f})"
     line += f", accuracy {values['mlm_accuracy']:.3f}"
     if values["sentence_accuracy"] is not None:
         low, high = values["sentence_interval"]

@@ -60,6 +60,9 @@ def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
     batch: list[Document] = []
     characters = 0
     for document in documents:
+        if any(isinstance(paragraph, str) for paragraph in document):
+            # Would be read letter by letter.
+            raise TypeError("a document is a list of paragraphs, each a list of segments")
         batch.append(document)
         characters += sum(map(len, chain.from_iterable(document)))
         if characters >= _BATCH_CHARACTERS:

@@ -65,8 +65,8 @@ def open_shards(path: Path, tokenizer: Tokenizer) -> Shards:
         verify(path)
     if shards.fingerprint != tokenizer.fingerprint:
         raise InputError(
-            f"{path} was made by another tokenizer ({shards.vocab_size} entries) than that of the "
-            f"training shards ({tokenizer.vocab_size}): prepare both with one tokenizer"
+            f"{path} was not made by the tokenizer of the training shards ({shards.vocab_size} "
+            f"entries, {tokenizer.vocab_size} there): prepare both with one tokenizer"
         )
     return shards
 
