@@ -27,7 +27,7 @@ from litebert.train.objective import losses, to_device
 from litebert.train.optimizer import build_optimizers
 from litebert.train.provenance import code_version, hardware, library_versions
 from litebert.train.recipe import PretrainRecipe, RunSettings
-from litebert.train.schedule import rate_factor
+from litebert.train.schedule import rate_advice, rate_factor
 from litebert.train.start import choose_device, choose_dtype, open_shards, start_model
 
 # The last evaluation looks at this many times the batches of those during the run.
@@ -130,6 +130,7 @@ class Pretraining:
             versions=library_versions(),
             config=asdict(self.model.config),
         )
+        self._advise_on_rate()
         with self._stopping_on_signals():
             self._train()
         if self.stop_signal is None:
@@ -255,6 +256,13 @@ class Pretraining:
     def _diverged(self) -> InputError:
         where = f"loss or weights are not finite near step {self.progress.step}"
         return InputError(f"{where}: start again with a lower lr or muon_lr")
+
+    def _advise_on_rate(self) -> None:
+        recipe = self.recipe
+        if recipe.optimizer == "lamb":
+            sequences = recipe.batch_tokens * recipe.accumulation / recipe.max_length
+            if advice := rate_advice(recipe.lr, sequences=sequences):
+                self.watch("warning", {"message": advice})
 
     def _resume(self) -> int:
         checkpoints = self.settings.output / "checkpoints"

@@ -2,6 +2,7 @@
 
 # Google's published run: 4,096 sequences of 512 tokens at 0.00176.
 ALBERT_BATCH_SEQUENCES = 4096
+ALBERT_RATE = 0.00176
 
 
 def rate_factor(progress: float, warmup: float) -> float:
@@ -15,9 +16,21 @@ def rate_factor(progress: float, warmup: float) -> float:
     return max(0.0, 1.0 - progress)
 
 
-def scaled_rate(rate: float, *, sequences: int, reference: int = ALBERT_BATCH_SEQUENCES) -> float:
-    """The learning rate for another batch size: rate * sqrt(sequences / reference).
+def scaled_rate(rate: float, *, sequences: float) -> float:
+    """A learning rate of the published batch for another one: rate * sqrt(sequences / 4096).
 
-    The rule ALBERT's maintainers give for LAMB; 0.00176 at a batch of 512 diverges.
+    The rule ALBERT's maintainers give for LAMB; 0.00176 at a batch of 512 diverges. They scale the
+    number of steps by 4096 / sequences and keep the share of warm-up.
     """
-    return rate * (sequences / reference) ** 0.5
+    return rate * (sequences / ALBERT_BATCH_SEQUENCES) ** 0.5
+
+
+def rate_advice(rate: float, *, sequences: float) -> str | None:
+    """One line on LAMB's learning rate for a batch size, None where the published one holds."""
+    scaled = scaled_rate(ALBERT_RATE, sequences=sequences)
+    if abs(rate / scaled - 1) < 0.25:
+        return None
+    return (
+        f"lr={rate:g} with {sequences:.0f} sequences a step: ALBERT's rule for LAMB is "
+        f"{ALBERT_RATE:g} x sqrt({sequences:.0f} / {ALBERT_BATCH_SEQUENCES}) = {scaled:.3g}"
+    )
