@@ -6,10 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from litebert.text import python_prose
 from litebert.train.recipe import read_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,37 +22,24 @@ def code_blocks(page: Path) -> list[tuple[str, str]]:
     return re.findall(r"```(sh|python)\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
 
 
-def write_text(directory: Path, documents: int, seed: int) -> None:
-    """English sentences by template: enough words for a small vocabulary."""
-    import random
-
-    draw = random.Random(seed)
-    nouns = "house river book teacher window garden letter horse market doctor song winter".split()
-    verbs = "opened watched carried painted forgot followed remembered finished sold heard".split()
+def write_text(directory: Path, documents: list[list[str]]) -> None:
+    """A folder with one text file: a paragraph per line, a blank line between documents."""
     directory.mkdir()
-    lines = []
-    for _ in range(documents):
-        for _ in range(draw.randint(2, 5)):
-            first, second, third = draw.sample(nouns, 3)
-            lines.append(
-                f"The {first} near the {second} was old, and nobody {draw.choice(verbs)} it. "
-                f"Later the {third} came back. He {draw.choice(verbs)} the {first} again!"
-            )
-        lines.append("")
-    (directory / "part.txt").write_text("\n".join(lines), "utf-8")
+    (directory / "part.txt").write_text("\n\n".join(map("\n".join, documents)), "utf-8")
 
 
 @pytest.mark.timeout(600)
 def test_tutorial_commands(tmp_path):
-    write_text(tmp_path / "text", 120, seed=1)
-    write_text(tmp_path / "held-out", 12, seed=2)
+    prose = list(islice(python_prose.documents(), 110))
+    write_text(tmp_path / "text", prose[10:])
+    write_text(tmp_path / "held-out", prose[:10])
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
     blocks = code_blocks(ROOT / "docs" / "tutorial.md")
     assert len(blocks) >= 7
     for language, code in blocks:
-        code = code.replace("--vocab-size 8000", "--vocab-size 120")
+        code = code.replace("--vocab-size 8000", "--vocab-size 600")
         # a resumed run keeps its recipe, so only the first command gets the small budget
         code = code.replace(
             "minutes=60", "steps=3 model=albert-micro batch_tokens=512 evaluations=1"

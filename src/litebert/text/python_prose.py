@@ -5,10 +5,8 @@ A module is a document, a paragraph of a docstring is a line; code, tables and s
 out.
 """
 
-import concurrent.futures
 import inspect
 import re
-import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,20 +34,19 @@ def installed_sources() -> list[Path]:
     return sorted(files, key=lambda path: path.as_posix())
 
 
-def documents(workers: int = 2) -> Iterator[list[str]]:
+def documents() -> Iterator[list[str]]:
     """The prose of every installed module: lists of paragraphs, no paragraph twice."""
     seen: set[str] = set()
-    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
-        for paragraphs in pool.map(module_prose, installed_sources(), chunksize=64):
-            fresh = [text for text in paragraphs if not (text in seen or seen.add(text))]
-            if len(fresh) > 1:
-                yield fresh
+    for path in installed_sources():
+        fresh = [text for text in module_prose(path) if not (text in seen or seen.add(text))]
+        if len(fresh) > 1:
+            yield fresh
 
 
 def module_prose(path: Path) -> list[str]:
     """Paragraphs of prose in the docstrings of one source file; none when it is not UTF-8."""
     try:
-        if path.stat().st_size > LARGEST_SOURCE and path.parent.name != "pydoc_data":
+        if path.stat().st_size > LARGEST_SOURCE:
             return []
         source = path.read_text("utf-8")
     except (UnicodeDecodeError, OSError):
@@ -69,8 +66,3 @@ def paragraphs_of(docstring: str) -> Iterator[str]:
         words = text.split(" ")
         if len(words) >= 6 and letters >= 0.85 * len(text) and _SENTENCE.match(text):
             yield text
-
-
-if __name__ == "__main__":
-    for document in documents():
-        sys.stdout.write("\n".join(document) + "\n\n")
