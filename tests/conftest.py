@@ -1,11 +1,13 @@
 """Fixtures that tests of several folders use."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
 from litebert import Model, ModelConfig, build
+from runs import make_corpus
 
 torch.set_num_threads(1)  # models of tests are too small for more, and tests run beside each other
 
@@ -23,3 +25,9 @@ def random_model() -> Callable[..., Model]:
         return model
 
     return make
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory) -> Path:
+    """A directory with shards train/ and valid/ and a shape.json, for the runs of runs.py."""
+    return make_corpus(tmp_path_factory.mktemp("corpus"))
