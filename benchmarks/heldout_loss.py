@@ -15,9 +15,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from litebert import load, load_tokenizer
 from litebert.text.batch_settings import BatchSettings
-from litebert.text.batches import Batches, PretrainBatch
+from litebert.text.batches import PretrainBatch
 from litebert.text.shards import Shards
-from litebert.train.evaluation import evaluate, held_out_settings
+from litebert.train.evaluation import evaluate, held_out_batches
 
 
 @torch.inference_mode()
@@ -56,10 +56,8 @@ def main(argv: list[str] | None = None) -> None:
     shards = Shards.open(asked.data)
     tokenizer = load_tokenizer(asked.model)
     assert tokenizer.fingerprint == shards.fingerprint, "another tokenizer made the shards"
-    settings = held_out_settings(
-        BatchSettings(objective=asked.objective, max_length=asked.max_length)
-    )
-    batches = Batches(shards, word_starts=tokenizer.word_starts(), settings=settings)
+    settings = BatchSettings(objective=asked.objective, max_length=asked.max_length)
+    batches = held_out_batches(shards, settings)
     count = min(asked.batches, batches.num_batches)
     model = load(asked.model)
     ours = evaluate(model, batches, limit=count, device=torch.device("cpu"))

@@ -10,10 +10,9 @@ import torch
 from litebert import InputError, ModelConfig, build, load_tokenizer, save
 from litebert.cli import evaluate as verb
 from litebert.text.batch_settings import BatchSettings
-from litebert.text.batches import Batches
 from litebert.text.prepare import prepare
 from litebert.text.shards import Shards
-from litebert.train.evaluation import held_out_settings
+from litebert.train.evaluation import held_out_batches
 from litebert.train.recipe import PretrainRecipe
 
 WORDS = [f"w{number}" for number in range(40)]
@@ -68,12 +67,7 @@ def test_model_of_frequencies_scores_the_unigram_baseline(place, capsys):
 
 def test_sentence_accuracy_of_a_constant_answer_is_the_share_in_order(place, capsys):
     found = run(capsys, place / "model", "--data", place / "valid", "--max-length", 64)
-    tokenizer = load_tokenizer(place / "model")
-    batches = Batches(
-        Shards.open(place / "valid"),
-        word_starts=tokenizer.word_starts(),
-        settings=held_out_settings(BatchSettings(max_length=64)),
-    )
+    batches = held_out_batches(Shards.open(place / "valid"), BatchSettings(max_length=64))
     labels = [
         label
         for number in range(batches.num_batches)

@@ -1,27 +1,22 @@
 """`litebert evaluate`: held-out masked-LM and sentence results of a model."""
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+from rich.console import Console
+from rich.progress import Progress
 
 from litebert.cli.model_argument import SENTENCE_WEIGHTS, open_model
 from litebert.cli.progress import evaluation_line
 from litebert.errors import InputError
 from litebert.text.batch_settings import BatchSettings
-from litebert.text.batches import Batches, PretrainBatch
 from litebert.text.pairs import Objective
 from litebert.text.shards import Shards
 from litebert.text.tokenizer import Tokenizer
-from litebert.train.evaluation import (
-    Evaluation,
-    evaluate,
-    held_out_settings,
-    unigram_surprisal,
-)
+from litebert.train.evaluation import evaluate, held_out_batches, unigram_surprisal
 from litebert.train.recipe import Precision, PretrainRecipe, read_recipe
 from litebert.train.start import choose_device, choose_dtype
 
@@ -79,15 +74,19 @@ def main(argv: list[str]) -> int:
         unigram = unigram_surprisal(_shards_for(tokenizer, train, settings.model))
     device = choose_device(settings.device)
     model.to(device).compute_dtype = choose_dtype(settings.precision, device)
-    batches = _Watched(
-        shards, word_starts=tokenizer.word_starts(), settings=held_out_settings(asked)
-    )
+    batches = held_out_batches(shards, asked)
     count = min(settings.batches, batches.num_batches)
-    result = _with_progress(
-        batches,
-        count,
-        lambda: evaluate(model, batches, limit=count, device=device, unigram=unigram),
-    )
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("evaluating", total=count)
+        result = evaluate(
+            model,
+            batches,
+            limit=count,
+            device=device,
+            unigram=unigram,
+            on_batch=lambda: progress.advance(task),
+        )
     if settings.json:
         facts = {
             "model": settings.model,
@@ -118,24 +117,3 @@ def _shards_for(tokenizer: Tokenizer, path: Path, model: str) -> Shards:
             f"{model} ({tokenizer.vocab_size}): prepare the text with the model's own tokenizer"
         )
     return shards
-
-
-class _Watched(Batches):
-    """Batches that say when one was made."""
-
-    watch: Callable[[], None] = staticmethod(lambda: None)
-
-    def batch(self, k: int) -> PretrainBatch:
-        self.watch()
-        return super().batch(k)
-
-
-def _with_progress(batches: _Watched, count: int, run: Callable[[], Evaluation]) -> Evaluation:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("evaluating", total=count)
-        batches.watch = lambda: progress.advance(task)
-        return run()

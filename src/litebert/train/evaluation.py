@@ -1,10 +1,11 @@
 """Held-out evaluation of a pretrained model: fixed masks, the unigram baseline, an interval.
 
-Masks come from a seed of their own, so two evaluations of one corpus ask the same questions. The
-baseline predicts every masked token by its frequency in the training text.
+Masks come from a seed of their own and are drawn piece by piece, as BERT's are, whatever spans the
+objective masks: evaluations of one corpus ask every model the same questions. The baseline predicts every masked token by its frequency in the training text.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -41,20 +42,21 @@ class Evaluation:
         return asdict(self)
 
 
-def held_out_settings(settings: BatchSettings) -> BatchSettings:
-    """The batches an evaluation asks about: corpus order, full length, 15 % and a fixed seed.
+def held_out_batches(shards: Shards, settings: BatchSettings) -> Batches:
+    """The batches an evaluation asks about: corpus order, full length, 15 % of the pieces masked.
 
-    Runs that differ in masking are compared at one rate.
+    Of `settings` only the objective and the lengths count, so runs that mask otherwise, at another
+    rate or in longer spans, are compared on the same masks.
     """
-    return BatchSettings(
+    fixed = BatchSettings(
         objective=settings.objective,
         batch_tokens=max(4096, settings.max_length),
         max_length=settings.max_length,
+        max_ngram=1,
         order="sequential",
-        short_sequence_probability=0.0,
-        sop_negatives="in_document",
         seed=20191012,
     )
+    return Batches(shards, word_starts=np.ones(shards.vocab_size, bool), settings=fixed)
 
 
 @torch.inference_mode()
@@ -65,10 +67,11 @@ def evaluate(
     limit: int,
     device: torch.device,
     unigram: np.ndarray | None = None,
+    on_batch: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Score up to `limit` batches, spread evenly over the corpus.
 
-    `unigram` (V,) gives -log of each token's frequency in the training text.
+    `on_batch` is called after each. `unigram` (V,) gives -log of each token's frequency in the training text.
     """
     was_training = model.training
     model.eval()
@@ -87,6 +90,7 @@ def evaluate(
         sentences += int((batch.sentence_labels >= 0).sum())
         if unigram is not None:
             baseline += float(unigram[batch.predicted_tokens].sum())
+        on_batch()
     model.train(was_training)
     return Evaluation(
         mlm_loss=mlm / predictions,

@@ -21,7 +21,7 @@ from litebert.text.batches import Batches, PretrainBatch, stream
 from litebert.text.shards import Shards
 from litebert.text.tokenizer import Tokenizer, load_tokenizer
 from litebert.train.checkpoint import load_newest_checkpoint, save_checkpoint
-from litebert.train.evaluation import Evaluation, evaluate, held_out_settings, unigram_surprisal
+from litebert.train.evaluation import Evaluation, evaluate, held_out_batches, unigram_surprisal
 from litebert.train.events import EventLog
 from litebert.train.objective import losses, to_device
 from litebert.train.optimizer import build_optimizers
@@ -99,10 +99,7 @@ class Pretraining:
         self.unigram = unigram_surprisal(shards)
         self.valid = None
         if recipe.valid is not None:
-            held_out = open_shards(recipe.valid, self.tokenizer)
-            self.valid = Batches(
-                held_out, word_starts=word_starts, settings=held_out_settings(recipe)
-            )
+            self.valid = held_out_batches(open_shards(recipe.valid, self.tokenizer), recipe)
         self.model: Model = start_model(recipe, vocab_size=shards.vocab_size)
         self.model.to(self.device).train()
         self.model.compute_dtype = choose_dtype(recipe.precision, self.device)
