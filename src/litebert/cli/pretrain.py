@@ -34,6 +34,9 @@ class Arguments(RunSettings):
     json: bool = False
     """Print one JSON object with the result on standard output."""
 
+    def __post_init__(self) -> None:
+        """Left to RunSettings in `main`: a message raised under tyro is not one line."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Everything(PretrainRecipe, Arguments):

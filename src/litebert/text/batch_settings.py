@@ -33,9 +33,6 @@ class BatchSettings:
     sop_negatives: SopNegatives = "in_document"
     """Swapped pairs only (in_document), or with Google's: a lone segment gets a second one from
     another document under label 1."""
-    sop_orders: Literal["both", "one"] = "both"
-    """Put both orders of a pair into the batch, or one drawn by coin as in the original. With both,
-    what a pair's two orders share cancels in the gradient of the sentence objective."""
     order: Literal["shuffled", "sequential"] = "shuffled"
     """Windows shuffled every epoch, or in corpus order and full length (held-out evaluation)."""
     seed: int = 0
@@ -44,7 +41,6 @@ class BatchSettings:
     def __post_init__(self) -> None:
         _one_of("objective", self.objective, ("mlm", "mlm+sop", "mlm+nsp"))
         _one_of("sop_negatives", self.sop_negatives, ("in_document", "google"))
-        _one_of("sop_orders", self.sop_orders, ("both", "one"))
         _one_of("order", self.order, ("shuffled", "sequential"))
         if self.max_length < 8:
             raise InputError(f"max_length={self.max_length} must be at least 8")
@@ -91,19 +87,9 @@ class BatchSettings:
         return self.max_length - (2 if self.objective == "mlm" else 3)
 
     @property
-    def both_orders(self) -> bool:
-        """Whether every sentence-order pair is followed by its twin in the other order."""
-        return (
-            (self.objective, self.sop_orders) == ("mlm+sop", "both")
-            and self.sop_negatives == "in_document"
-            and self.order == "shuffled"
-        )
-
-    @property
     def windows_per_batch(self) -> int:
         """Windows of the corpus that one batch uses up."""
-        sequences = self.batch_tokens // self.max_length
-        return -(-sequences // 2) if self.both_orders else sequences
+        return self.batch_tokens // self.max_length
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -163,13 +163,6 @@ class Batches:
                 instance = maker.trim(instance, length=room - rest, rng=rng)
             instances.append(instance)
             room -= min(room, instance.length)
-            if (
-                settings.both_orders
-                and (twin := instance.in_other_order()) is not None
-                and (twin.length == room or twin.length + _SHORTEST_REST <= room)
-            ):
-                instances.append(twin)
-                room -= twin.length
         return instances
 
     def _pack(self, instances: list[Instance]) -> dict[str, np.ndarray]:

@@ -51,13 +51,6 @@ class Instance(NamedTuple):
         return self.first.length + self.second.length + 3
 
 
-    def in_other_order(self) -> "Instance | None":
-        """The same pair with its parts exchanged; None without a pair from one document."""
-        if self.second is None or self.label == NO_PAIR:
-            return None
-        return Instance(self.second, self.first, IN_ORDER + NOT_IN_ORDER - self.label)
-
-
 class _Place(NamedTuple):
     """Where an anchor token lies; segments are numbered within the shard."""
 

@@ -1,7 +1,8 @@
 """Held-out evaluation of a pretrained model: fixed masks, the unigram baseline, an interval.
 
 Masks come from a seed of their own and are drawn piece by piece, as BERT's are, whatever spans the
-objective masks: evaluations of one corpus ask every model the same questions. The baseline predicts every masked token by its frequency in the training text.
+objective masks: evaluations of one corpus ask every model the same questions. The baseline predicts
+every masked token by its frequency in the training text.
 """
 
 import math
@@ -71,7 +72,8 @@ def evaluate(
 ) -> Evaluation:
     """Score up to `limit` batches, spread evenly over the corpus.
 
-    `on_batch` is called after each. `unigram` (V,) gives -log of each token's frequency in the training text.
+    `on_batch` is called after each. `unigram` (V,) gives -log of each token's frequency in the
+    training text.
     """
     was_training = model.training
     model.eval()

@@ -183,6 +183,6 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
     if hint is Path and isinstance(value, (str, Path)):
         return Path(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        kind = {int: "a whole number", float: "a number", str: "text"}.get(hint, hint.__name__)
+        kind = {int: "a whole number", float: "a number", str: "text", Path: "a path"}[hint]
         raise InputError(f"{where}={value!r} must be {kind}")
     return value
