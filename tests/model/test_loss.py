@@ -4,15 +4,23 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from litebert.model.loss import CHUNK_ROWS, masked_lm_loss, sentence_loss
+import litebert.model.loss as loss_module
+from litebert.model.loss import masked_lm_loss, sentence_loss
+
+VOCABULARY, CHUNK_ROWS = 70, 64
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(loss_module, "CHUNK_LOGITS", VOCABULARY * CHUNK_ROWS)
 
 
 def inputs(rows: int, dtype: torch.dtype = torch.float32):
     draw = torch.Generator().manual_seed(rows)
     x = torch.randn(rows, 12, generator=draw).to(dtype).requires_grad_()
-    table = torch.randn(70, 12, generator=draw, requires_grad=True)
-    bias = torch.randn(70, generator=draw, requires_grad=True)
-    return x, table, bias, torch.randint(70, (rows,), generator=draw)
+    table = torch.randn(VOCABULARY, 12, generator=draw, requires_grad=True)
+    bias = torch.randn(VOCABULARY, generator=draw, requires_grad=True)
+    return x, table, bias, torch.randint(VOCABULARY, (rows,), generator=draw)
 
 
 @pytest.mark.parametrize(
