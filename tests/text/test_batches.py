@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import fields
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -55,6 +56,14 @@ def test_workers_do_not_change_batches(workers):
     batches = make(random_corpus(0))
     streamed = [digest(batch) for batch in stream(batches, start=3, stop=11, workers=workers)]
     assert streamed == [digest(batches.batch(k)) for k in range(3, 11)]
+
+
+def test_a_worker_process_is_sent_the_path_of_the_shards_and_makes_the_same_batches(real_corpus):
+    shards, word_starts = real_corpus
+    batches = Batches(shards, word_starts=word_starts, settings=BatchSettings())
+    sent = bytes(ForkingPickler.dumps(batches))
+    assert len(sent) < len(word_starts) + 2000
+    assert digest(ForkingPickler.loads(sent).batch(5)) == digest(batches.batch(5))
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

@@ -5,6 +5,7 @@ import pytest
 from synthetic import FIRST_ID, Corpus, corpus_of, origin, random_corpus
 
 from litebert.text.batches import Batches, BatchSettings
+from litebert.text.pairs import InstanceMaker
 
 
 def sequences(corpus: Corpus, settings: BatchSettings, count: int, *, inner: bool = False):
@@ -76,6 +77,75 @@ def test_what_fits_is_never_cut():
             assert ends[part[-1]]
         pairs += second is not None
     assert pairs > 1500
+
+
+def in_text_order(corpus: Corpus, *, content: int, anchors: np.ndarray):
+    """The anchor and the order pair made at it, the part that is earlier in the text first."""
+    maker = InstanceMaker(corpus, word_starts=np.ones(corpus.vocab_size, bool), objective="mlm+sop")
+    rng = np.random.default_rng(0)
+    for anchor in anchors.tolist():
+        instance = maker.make(anchor, content=content, rng=rng)
+        if instance.second is not None:
+            pair = (instance.first, instance.second)
+            yield anchor, *(pair if instance.label == 0 else pair[::-1])
+
+
+@pytest.mark.parametrize("content", [61, 125])
+def test_an_order_pair_begins_with_the_first_paragraph_from_which_its_anchor_is_in_reach(content):
+    corpus = random_corpus(9, shards=1)
+    [shard] = corpus.shards
+    documents, _ = origin(corpus)
+    borders, paragraphs = shard.segments.tolist(), shard.segments[shard.paragraphs].tolist()
+    begun = deep = lone = 0
+    anchors = np.arange(0, corpus.total_tokens, 5)
+    for anchor, earlier, later in in_text_order(corpus, content=content, anchors=anchors):
+        end = next(border for border in borders if border > anchor)
+        reach = [
+            start
+            for start in paragraphs[:-1]
+            if start <= anchor and end - start <= content and documents[start] == documents[anchor]
+        ]
+        if not reach:
+            deep += 1
+            continue
+        ends = [b for b in borders if reach[0] < b <= reach[0] + content]
+        ends = [b for b in ends if documents[b - 1] == documents[anchor]]
+        if len(ends) == 1:
+            # No second segment fits: a neighbour is taken on either side and both are cut.
+            lone += 1
+            continue
+        begun += 1
+        assert earlier.start == reach[0]
+        assert earlier.stop == later.start
+        assert later.start in ends[:-1]
+        assert later.stop == ends[-1] >= end
+    assert begun > 1000
+    assert begun > 5 * lone
+    assert deep > 20
+
+
+def test_the_text_around_an_anchor_out_of_reach_of_its_paragraph_is_paired_too():
+    corpus = corpus_of([[10] * 100], longest_paragraph=1)
+    corpus.shards[0].paragraphs = np.array([0, 100])
+    begins = set()
+    for anchor, earlier, later in in_text_order(corpus, content=50, anchors=np.arange(1000)):
+        assert earlier.start <= anchor < later.stop
+        assert later.stop - earlier.start == 50
+        begins.add(earlier.start)
+    assert begins == set(range(0, 960, 10))
+
+
+@pytest.mark.parametrize("longest_paragraph", [1, 5])
+def test_the_longer_part_is_not_the_earlier_one(longest_paragraph):
+    # The anchor's own paragraph as the start made it so in 55.5 % where segments are paragraphs.
+    corpus = random_corpus(10, documents=3000, shards=1, longest_paragraph=longest_paragraph)
+    anchors = np.random.default_rng(0).integers(corpus.total_tokens, size=8000)
+    longer = [
+        np.sign(earlier.length - later.length)
+        for _, earlier, later in in_text_order(corpus, content=125, anchors=anchors)
+    ]
+    # Three standard errors on top of what whole segments leave: 51.5 % at worst.
+    assert abs(np.mean(longer) / 2) < 0.015 + 3 * 0.5 / np.sqrt(len(longer))
 
 
 @pytest.mark.parametrize("objective", ["mlm+sop", "mlm+nsp"])

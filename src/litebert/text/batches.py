@@ -7,6 +7,7 @@ workers nor machines can change a batch. Packed: exactly T tokens and P predicti
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +63,7 @@ class Batches:
                 f"{shards.vocab_size}: use the tokenizer stored with the shards"
             )
         self.settings = settings
+        self._shards = shards
         self._word_starts = np.asarray(word_starts, bool)
         self._vocab_size = shards.vocab_size
         self._special = shards.special
@@ -81,6 +83,11 @@ class Batches:
                 "negatives from another document need two documents and the shards hold one: "
                 "separate documents by empty lines, or choose objective=mlm+sop or mlm"
             )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What a worker process is sent: the shards by their path, and no view of their arrays."""
+        make = partial(Batches, word_starts=self._word_starts, settings=self.settings)
+        return make, (self._shards,)
 
     @property
     def windows(self) -> int:

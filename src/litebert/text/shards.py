@@ -61,6 +61,10 @@ class Shards:
         shards = [_open_shard(path, entry, dtype=index["dtype"]) for entry in index["shards"]]
         return cls(path, index, shards)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A worker process opens the corpus anew: sent over, the mapped arrays would be copied."""
+        return Shards.open, (self.path,)
+
     @property
     def vocab_size(self) -> int:
         """V of the tokenizer that made the ids."""
