@@ -102,6 +102,10 @@ def quickstart(arguments: Arguments, output: Path, console: Console) -> RunResul
         valid=output / "shards" / "valid",
         model=arguments.model,
         minutes=arguments.minutes,
+        # What leaves the unigram plateau soonest in minutes (LOG.md, 2026-11-22): many small steps,
+        # each with many predictions. Evaluations mask 15 % all the same.
+        batch_tokens=2048,
+        mask_rate=0.4,
         evaluations=8,
         evaluation_batches=10,
     )
