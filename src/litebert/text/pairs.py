@@ -162,8 +162,9 @@ class InstanceMaker:
         """Whole segments from a paragraph's start to the anchor's and on, or around a deeper one.
 
         Pairs that begin anywhere are nearly symmetric in time: a linear probe of their words tells
-        the order of 51.2 % on held-out text, of 56.9 % with this rule (LOG.md, 2026-11-22). Of the starts in reach it is the earliest: anchors hit long paragraphs more
-        often, so the start of the anchor's own would make the earlier part the longer one.
+        the order of 51.2 % on held-out text, of 56.9 % with this rule (LOG.md, 2026-11-22). Of the
+        starts in reach it is the earliest: anchors hit long paragraphs more often, so the start of
+        the anchor's own would make the earlier part the longer one.
         """
         paragraphs = self._paragraphs[place.shard]
         first = int(paragraphs[paragraphs.searchsorted(self._backward(place, content))])
