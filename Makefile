@@ -3,14 +3,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup quickstart test test-slow check bench clean
+.PHONY: setup quickstart test test-slow test-tensorflow check bench clean
 
 setup: .venv/installed-dev
 
 # The package alone, which is all that quickstart needs.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	touch $@
@@ -25,20 +24,24 @@ quickstart: .venv/installed
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -m "not slow"
 
-# Minutes each: ten kills of a run, TensorFlow's own writer, long statistics.
+# Minutes each: a run killed ten times.
 test-slow: .venv/installed-dev
 	$(BIN)/python -m pytest -m slow
+
+# Google's checkpoints through TensorFlow itself, a download of hundreds of megabytes.
+test-tensorflow: .venv/installed-dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[tensorflow]'
+	$(BIN)/python -m pytest tests/interop
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-# One JSON line per measurement. The machine should be otherwise idle.
+# One JSON line per measurement, on an otherwise idle machine. benchmarks/batches.py, prepare.py and
+# heldout_loss.py measure what one gives them.
 bench: .venv/installed-dev
 	$(BIN)/python benchmarks/train_step.py --peer transformers
-	$(BIN)/python benchmarks/batches.py
-	$(BIN)/python benchmarks/prepare.py
 
 clean:
 	rm -rf .venv
