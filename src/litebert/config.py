@@ -117,7 +117,8 @@ _ALBERT = {
     "albert-xlarge": _albert(2048, 16, 24),
     "albert-xxlarge": _albert(4096, 64, 12),
     "albert-mini": _albert(256, 4, 6),
-    "albert-micro": _albert(128, 2, 4, 64),
+    # .02 suits widths near 1,000; at 128 it learns more slowly (LOG.md, 2026-11-22)
+    "albert-micro": replace(_albert(128, 2, 4, 64), initializer_range=0.05),
 }
 
 PRESETS: dict[str, ModelConfig] = {
