@@ -18,6 +18,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from litebert.errors import InputError
+from litebert.files import sync_directory
 from litebert.text.shards import COUNTS, FORMAT, INDEX, VERSION
 from litebert.text.tokenizer import Tokenizer
 
@@ -162,11 +163,7 @@ class ShardWriter:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.rename(self._directory / name)
-            folder = os.open(self._directory, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_directory(self._directory)
 
 
 @contextlib.contextmanager

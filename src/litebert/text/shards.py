@@ -4,7 +4,6 @@ The layout is in docs/design.md, "Shards on disk". index.json is written last an
 record: a directory without it was interrupted and is refused. Nothing is pickled.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from litebert.errors import InputError
+from litebert.files import sha256_of
 
 FORMAT = "litebert-shards"
 VERSION = 1
@@ -109,20 +109,11 @@ def verify(path: str | Path) -> Shards:
     path = Path(path)
     shards = Shards.open(path)
     for entry in shards.index["shards"]:
-        with (path / entry["file"]).open("rb") as file:
-            found = _sha256(file)
-        if found != entry["sha256"]:
+        if sha256_of(path / entry["file"]) != entry["sha256"]:
             raise InputError(
                 f"{path / entry['file']}: altered, its sha256 is not that of {INDEX}; {_REDO}"
             )
     return shards
-
-
-def _sha256(file: Any) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _read_index(path: Path) -> dict[str, Any]:
