@@ -26,7 +26,7 @@ from litebert.train.run import RunResult, pretrain
 # Every 30th document is held out: about 3 % of the text.
 HELD_OUT = 30
 # More prose than this takes longer to collect than four minutes of training can read.
-PROSE_BYTES = 9_000_000
+PROSE_CHARACTERS = 9_000_000
 
 # Sentences of the domain of Python's documentation, for the built-in text.
 EXAMPLES = [
@@ -127,7 +127,7 @@ def _documents(files: list[Path] | None) -> Iterator[Document]:
     for paragraphs in python_prose.documents():
         yield as_document(paragraphs)
         read += sum(map(len, paragraphs))
-        if read > PROSE_BYTES:
+        if read > PROSE_CHARACTERS:
             return
 
 
