@@ -64,7 +64,12 @@ def main(argv: list[str]) -> int:
     console = Console(stderr=True)
     result = quickstart(arguments, output, console)
     if result.stop_signal is not None:
-        console.print(f"stopped; what was trained so far is in {result.output}")
+        console.print(
+            f"stopped and saved at step {result.step}; go on with: "
+            f"litebert pretrain --output {result.output} --resume",
+            highlight=False,
+            soft_wrap=True,  # a command to copy
+        )
         return 128 + result.stop_signal
     if arguments.json:
         print(json.dumps(result.asdict()))
@@ -74,7 +79,7 @@ def main(argv: list[str]) -> int:
 
 
 def quickstart(arguments: Arguments, output: Path, console: Console) -> RunResult:
-    """Text to model in `output`: corpus/, tokenizer inside the shards, shards/, run/."""
+    """Text to model in `output`: shards/ with their tokenizer, and the run directory run/."""
     with console.status("collecting text"):
         documents = list(_documents(arguments.text))
     if len(documents) < 2:
