@@ -18,7 +18,7 @@ BATCHES, RUNS = 200, 5
 
 def rate(batches: Batches, *, first: int, workers: int) -> float:
     """Tokens per second of BATCHES batches, the start of workers not counted."""
-    source = stream(batches, start=first, stop=first + BATCHES + 1, workers=workers)
+    source = stream(batches, range(first, first + BATCHES + 1), workers=workers)
     next(source)
     start = time.perf_counter()
     made = sum(len(batch.tokens) for batch in source)

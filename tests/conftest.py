@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from litebert import Model, ModelConfig, build
-from runs import make_corpus
+from tiny_runs import make_corpus
 
 torch.set_num_threads(1)  # models of tests are too small for more, and tests run beside each other
 

@@ -9,7 +9,7 @@ from litebert import ModelConfig, build, load_tokenizer
 from litebert.cli.main import main
 from litebert.text.prepare import prepare
 from litebert.train import pretrain as pretrain_module
-from runs import SHAPE, VOCABULARY, arguments, documents, tiny_fields
+from tiny_runs import SHAPE, VOCABULARY, arguments, documents, tiny_fields
 
 
 @pytest.fixture
@@ -44,6 +44,8 @@ def steps(corpus, **changes):
         ({"data": "nowhere/at/all"}, ["nowhere/at/all", "no such directory"]),
         ({"valid": "nowhere/at/all"}, ["nowhere/at/all", "no such directory"]),
         ({"model": "albert-huge"}, ["'albert-huge'", "neither a preset", "albert-base"]),
+        ({"depths": "2 4"}, ["depths=2 4 must end with the model's own depth, 2"]),
+        ({"model": "bert-micro", "depths": "2 4"}, ["shares all its layers", "leave depths out"]),
         ({"objective": "mlm+nsp", "sop_negatives": "google"}, ["sop_negatives=google"]),
     ],
 )
@@ -178,6 +180,6 @@ def test_weights_that_are_not_finite(corpus, tmp_path, refused, monkeypatch, log
 
     monkeypatch.setattr(pretrain_module, "start_model", poisoned)
     argv = arguments(steps(corpus), tmp_path / "run", "--log-every", log_every)
-    refused(argv, "not finite near step 1", "lower lr")
+    refused(argv, "not finite after step 0", "lower lr")
     assert not any(tmp_path.glob("run/checkpoints/*"))
     assert not (tmp_path / "run/model").exists()

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from runs import (
+from tiny_runs import (
     arguments,
     kill,
     kill_inside_checkpoint,

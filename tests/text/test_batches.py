@@ -54,7 +54,7 @@ def test_a_batch_stays_what_it_was():
 @pytest.mark.parametrize("workers", [0, 2])
 def test_workers_do_not_change_batches(workers):
     batches = make(random_corpus(0))
-    streamed = [digest(batch) for batch in stream(batches, start=3, stop=11, workers=workers)]
+    streamed = [digest(batch) for batch in stream(batches, range(3, 11), workers=workers)]
     assert streamed == [digest(batches.batch(k)) for k in range(3, 11)]
 
 

@@ -13,7 +13,7 @@ import torch
 
 from litebert import InputError, ModelConfig, build
 from litebert.train import checkpoint
-from litebert.train.checkpoint import load_newest_checkpoint, save_checkpoint
+from litebert.train.checkpoint import load_newest_checkpoint, take_snapshot, write_checkpoint
 from litebert.train.optimizer import build_optimizers
 from litebert.train.recipe import PretrainRecipe
 
@@ -43,9 +43,8 @@ class Trainee:
             optimizer.step()
 
     def save(self, directory: Path, step: int, keep: int = 2) -> Path:
-        return save_checkpoint(
-            directory, model=self.model, optimizers=self.optimizers, state={"step": step}, keep=keep
-        )
+        snapshot = take_snapshot(self.model, self.optimizers, {"step": step})
+        return write_checkpoint(directory, snapshot, keep=keep)
 
     def load(self, directory: Path):
         return load_newest_checkpoint(directory, model=self.model, optimizers=self.optimizers)

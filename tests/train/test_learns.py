@@ -7,7 +7,7 @@ from litebert import load_tokenizer
 from litebert.text.prepare import prepare
 from litebert.train.pretrain import Pretraining
 from litebert.train.recipe import RunSettings
-from runs import SHAPE, tiny_recipe
+from tiny_runs import SHAPE, tiny_recipe
 
 ORDINALS = [f"o{number}" for number in range(6)]
 FILLERS = [f"f{number}" for number in range(40)]

@@ -12,7 +12,7 @@ from litebert.train.objective import losses, to_device
 from litebert.train.pretrain import Pretraining
 from litebert.train.recipe import RunSettings
 from litebert.train.schedule import rate_factor
-from runs import SHAPE, tiny_recipe
+from tiny_runs import SHAPE, tiny_recipe
 
 
 class Recorder(torch.optim.SGD):

@@ -24,6 +24,7 @@ OTHER = {
     "data": Path("a/train"),
     "valid": Path("a/valid"),
     "model": "albert-base",
+    "depths": (3, 6, 12),
     "accumulation": 4,
     "optimizer": "lamb",
     "lr": 1e-5,
@@ -148,3 +149,17 @@ def test_misspelt_field_reaches_the_hint():
     overrides, _ = split_overrides(["data=x", "setps=5"])
     with pytest.raises(InputError, match="unknown field 'setps'; did you mean 'steps'"):
         read_recipe(None, overrides)
+
+
+def test_depths_part_the_run_equally():
+    recipe = PretrainRecipe(data=Path("x"), steps=1, depths=(2, 3, 6))
+    shares = (0.0, 0.33, 0.34, 0.66, 0.67, 0.999, 1.0)
+    assert [recipe.depth_at(share) for share in shares] == [2, 2, 3, 3, 6, 6, None]
+    assert PretrainRecipe(data=Path("x"), steps=1).depth_at(0.5) is None
+
+
+@pytest.mark.parametrize("words", [["--depths", "3", "6"], ["depths=3 6"], ["depths=[3, 6]"]])
+def test_depths_on_the_command_line(words):
+    overrides, rest = split_overrides(["--data", "x", *words, "--steps", "1", "--no-tensorboard"])
+    assert read_recipe(None, overrides).depths == (3, 6)
+    assert rest == ["--no-tensorboard"]

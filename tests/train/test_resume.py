@@ -7,7 +7,7 @@ import pytest
 
 from litebert.cli.main import main
 from litebert.train.events import read_events
-from runs import (
+from tiny_runs import (
     arguments,
     kill,
     kill_inside_checkpoint,

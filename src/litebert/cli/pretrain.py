@@ -1,9 +1,11 @@
 """`litebert pretrain`: train a model on prepared shards by a recipe."""
 
 import dataclasses
+import itertools
 import json
 import re
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,10 @@ import yaml
 
 from litebert.cli.progress import RunProgress, evaluation_line
 from litebert.errors import InputError
+from litebert.runs.pretraining import pretrain
+from litebert.train.distributed import is_first_rank, started_by_torchrun
+from litebert.train.launch import launch
 from litebert.train.recipe import PretrainRecipe, RunSettings, read_recipe
-from litebert.train.run import pretrain
 
 DESCRIPTION = """Pretrain a model on shards made by `litebert prepare`.
 
@@ -31,6 +35,11 @@ class Arguments(RunSettings):
 
     recipe: Path | None = None
     """YAML file with the fields of the recipe."""
+    devices: int = 1
+    """Processes on this machine, one a GPU, that share the batches of a step (accumulation)."""
+    max_restarts: int = 0
+    """With several devices: how often a lost process restarts them all from the newest
+    checkpoint."""
     json: bool = False
     """Print one JSON object with the result on standard output."""
 
@@ -57,6 +66,12 @@ def main(argv: list[str]) -> int:
     recipe = read_recipe(recipe_file, overrides)
     names = [field.name for field in dataclasses.fields(RunSettings)]
     settings = RunSettings(**{name: getattr(arguments, name) for name in names})
+    if arguments.devices > 1 and not started_by_torchrun():
+        return launch(
+            ["pretrain", *argv], devices=arguments.devices, restarts=arguments.max_restarts
+        )
+    if not is_first_rank():
+        return _follow(recipe, settings)
     with RunProgress(recipe.model) as progress:
         result = pretrain(recipe, settings, watch=progress.watch)
     if result.stop_signal is not None:
@@ -75,6 +90,16 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def _follow(recipe: PretrainRecipe, settings: RunSettings) -> int:
+    """A rank that shows nothing; it tells of a fault only if the first rank does not."""
+    try:
+        result = pretrain(recipe, settings)
+    except InputError:
+        time.sleep(2)  # the launcher ends this process at once when the first rank has failed
+        raise
+    return 0 if result.stop_signal is None else 128 + result.stop_signal
+
+
 def split_overrides(argv: list[str]) -> tuple[dict[str, Any], list[str]]:
     """Fields of the recipe, as field=value or --field value, and the arguments that are left."""
     names = {field.name for field in dataclasses.fields(PretrainRecipe)}
@@ -88,7 +113,8 @@ def split_overrides(argv: list[str]) -> tuple[dict[str, Any], list[str]]:
         if pair and (name in names or not pair[1]):
             overrides[name] = _scalar(pair[3], word)
         elif word.startswith("--") and name in names:
-            count = 2 if name == "betas" else 1
+            numbers = len(list(itertools.takewhile(str.isdigit, left)))
+            count = {"betas": 2, "depths": max(1, numbers)}.get(name, 1)
             if len(left) < count:
                 raise InputError(f"{word} needs a value")
             overrides[name] = _scalar(" ".join(left[:count]), word)

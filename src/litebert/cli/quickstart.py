@@ -16,12 +16,12 @@ from rich.console import Console
 
 from litebert.cli.progress import RunProgress, evaluation_line
 from litebert.errors import InputError
+from litebert.runs.pretraining import RunResult, pretrain
 from litebert.text import python_prose
 from litebert.text.corpus import Document, as_document, read_documents
 from litebert.text.prepare import prepare
 from litebert.text.vocabulary import train_tokenizer
 from litebert.train.recipe import PretrainRecipe, RunSettings
-from litebert.train.run import RunResult, pretrain
 
 # Every 30th document is held out: about 3 % of the text.
 HELD_OUT = 30

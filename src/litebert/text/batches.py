@@ -5,7 +5,7 @@ an epoch, and each gives one instance. No table, no state: resuming needs the in
 workers nor machines can change a batch. Packed: exactly T tokens and P predictions, no padding.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -226,11 +226,16 @@ def _as_is(batch: Any) -> Any:
     return batch
 
 
-def stream(batches: Batches, *, start: int, stop: int, workers: int = 0) -> Iterator[PretrainBatch]:
-    """Iterate batches start..stop-1 in order, made ahead by worker processes when workers > 0."""
+def stream(
+    batches: Batches, numbers: Iterable[int], *, workers: int = 0
+) -> Iterator[PretrainBatch]:
+    """The batches of some numbers, in that order, made ahead by worker processes if there are any.
+
+    `numbers` may be endless, and is read a few batches ahead.
+    """
     loader = torch.utils.data.DataLoader(
         _ByNumber(batches),
-        sampler=range(start, stop),
+        sampler=numbers,
         batch_size=None,
         num_workers=workers,
         collate_fn=_as_is,

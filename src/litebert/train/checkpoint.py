@@ -7,12 +7,14 @@ manifest of their hashes, flushed to disk, and renamed into place. Nothing is pi
 import json
 import os
 import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 from torch.optim import Optimizer
 
 from litebert.errors import InputError
@@ -22,30 +24,52 @@ from litebert.model.encoder import Model
 MANIFEST = "manifest.json"
 
 
-def save_checkpoint(
-    directory: Path,
-    *,
-    model: Model,
-    optimizers: list[Optimizer],
-    state: dict[str, Any],
-    keep: int,
-) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """The tensors and the state of one moment of a run, in host memory."""
+
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    state: dict[str, Any]
+    """JSON with at least `step`."""
+
+
+def take_snapshot(
+    model: Model, optimizers: list[Optimizer], state: dict[str, Any], *, copy: bool = True
+) -> Snapshot:
+    """What a checkpoint stores, as it is now.
+
+    Without `copy` tensors on the host are shared with the model: for writing at once.
+    """
+
+    def on_host(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            name: tensor.detach().to("cpu", copy=copy).contiguous()
+            for name, tensor in tensors.items()
+        }
+
+    return Snapshot(
+        weights=on_host(model.state_dict()),
+        optimizer=on_host(optimizer_tensors(model, optimizers)),
+        state=state,
+    )
+
+
+def write_checkpoint(directory: Path, snapshot: Snapshot, *, keep: int) -> Path:
     """Write `directory/step-NNNNNNNN`; of the others keep the `keep - 1` newest before it.
 
-    `state` is JSON with at least `step`. Raises InputError when the disk is full; older
-    checkpoints are then untouched.
+    Raises InputError when the disk is full; older checkpoints are then untouched.
     """
-    target = directory / f"step-{state['step']:08d}"
+    target = directory / f"step-{snapshot.state['step']:08d}"
     temporary = directory / f".{target.name}.tmp"
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for unfinished in directory.glob(".step-*.tmp"):  # left by kills
             shutil.rmtree(unfinished)
         temporary.mkdir()
-        weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-        save_file(weights, temporary / "model.safetensors")
-        save_file(_optimizer_tensors(model, optimizers), temporary / "optimizer.safetensors")
-        (temporary / "state.json").write_text(json.dumps(state))
+        save_file(snapshot.weights, temporary / "model.safetensors")
+        save_file(snapshot.optimizer, temporary / "optimizer.safetensors")
+        (temporary / "state.json").write_text(json.dumps(snapshot.state))
         hashes = {path.name: sha256_of(path) for path in sorted(temporary.iterdir())}
         (temporary / MANIFEST).write_text(json.dumps(hashes))
         for path in temporary.iterdir():
@@ -66,6 +90,39 @@ def save_checkpoint(
     for other in complete[:newer] + complete[newer + keep :]:
         shutil.rmtree(other)
     return target
+
+
+class CheckpointWriter:
+    """Writes checkpoints behind the run's back: a step waits for the copy in memory, not the disk.
+
+    One checkpoint is written at a time; the next one waits for it.
+    """
+
+    def __init__(self, directory: Path, *, keep: int):
+        self.directory, self.keep = directory, keep
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._pending: Future[Path] | None = None
+
+    def submit(self, snapshot: Snapshot) -> None:
+        """Begin to write a snapshot; `finished` must have taken the one before."""
+        assert self._pending is None, "a checkpoint is still being written"
+        self._pending = self._pool.submit(
+            write_checkpoint, self.directory, snapshot, keep=self.keep
+        )
+
+    def finished(self, *, wait: bool) -> Path | None:
+        """The checkpoint that was submitted, once: None when there is none or it is not yet there.
+
+        Raises what `write_checkpoint` raises.
+        """
+        if self._pending is None or not (wait or self._pending.done()):
+            return None
+        pending, self._pending = self._pending, None
+        return pending.result()
+
+    def close(self) -> None:
+        """End the thread, after what it still writes."""
+        self._pool.shutdown()
 
 
 def checkpoint_directories(directory: Path) -> list[Path]:
@@ -111,27 +168,39 @@ def _restore(path: Path, model: Model, optimizers: list[Optimizer]) -> dict[str,
         odd = sorted(dict(expected.items() ^ found.items()))
         raise InputError(f"checkpoint {path} is of another model: {', '.join(odd[:5])} differ")
     model.load_state_dict(weights)
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    tensors = load_file(path / "optimizer.safetensors")
-    for optimizer in optimizers:
-        for parameter in (p for group in optimizer.param_groups for p in group["params"]):
-            prefix = f"{names[id(parameter)]}/"
-            mine = {k[len(prefix) :]: tensors.pop(k) for k in list(tensors) if k.startswith(prefix)}
-            # the step count of a fused AdamW is on the device too
-            optimizer.state[parameter] = {k: v.to(parameter.device) for k, v in mine.items()}
-    if tensors:
-        raise InputError(f"checkpoint {path} has optimizer state for unknown {sorted(tensors)[:5]}")
+    left = set_optimizer_tensors(model, optimizers, load_file(path / "optimizer.safetensors"))
+    if left:
+        raise InputError(f"checkpoint {path} has optimizer state for unknown {left[:5]}")
     return state
 
 
-def _optimizer_tensors(model: Model, optimizers: list[Optimizer]) -> dict[str, torch.Tensor]:
+def optimizer_tensors(model: Model, optimizers: list[Optimizer]) -> dict[str, Tensor]:
+    """The state of all optimizers as `parameter/key`."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     return {
-        f"{names[id(parameter)]}/{key}": value.contiguous()
+        f"{names[id(parameter)]}/{key}": value
         for optimizer in optimizers
         for parameter, values in optimizer.state.items()
         for key, value in values.items()
     }
+
+
+def set_optimizer_tensors(
+    model: Model, optimizers: list[Optimizer], tensors: dict[str, Tensor]
+) -> list[str]:
+    """Replace the state of all optimizers; returns the names that belong to no parameter."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    left = dict(tensors)
+    for optimizer in optimizers:
+        for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+            prefix = f"{names[id(parameter)]}/"
+            mine = {k[len(prefix) :]: left.pop(k) for k in list(left) if k.startswith(prefix)}
+            if mine:
+                # the step count of a fused AdamW is on the device too
+                optimizer.state[parameter] = {k: v.to(parameter.device) for k, v in mine.items()}
+            else:
+                optimizer.state.pop(parameter, None)
+    return sorted(left)
 
 
 def _sync(path: Path) -> None:

@@ -16,6 +16,7 @@ from litebert.model.encoder import Model
 from litebert.text.batch_settings import BatchSettings
 from litebert.text.batches import Batches
 from litebert.text.shards import Shards
+from litebert.train.distributed import Ranks
 from litebert.train.objective import losses, to_device
 
 # Enough to know the frequency of every piece that matters to a few parts in a thousand.
@@ -68,12 +69,13 @@ def evaluate(
     limit: int,
     device: torch.device,
     unigram: np.ndarray | None = None,
+    ranks: Ranks = Ranks(),  # noqa: B008  (frozen)
     on_batch: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Score up to `limit` batches, spread evenly over the corpus.
 
-    `on_batch` is called after each. `unigram` (V,) gives -log of each token's frequency in the
-    training text.
+    `unigram` (V,) gives -log of each token's frequency in the training text. Ranks share the
+    batches, and all get the result. `on_batch` is called after each.
     """
     was_training = model.training
     model.eval()
@@ -81,7 +83,7 @@ def evaluate(
     numbers = [index * batches.num_batches // count for index in range(count)]
     mlm = mlm_right = sentence_right = baseline = 0.0
     predictions = sentences = 0
-    for number in numbers:
+    for number in numbers[ranks.rank :: ranks.size]:
         batch = batches.batch(number)
         packed, targets = to_device(batch, device)
         sums = losses(model, packed, targets)
@@ -94,18 +96,23 @@ def evaluate(
             baseline += float(unigram[batch.predicted_tokens].sum())
         on_batch()
     model.train(was_training)
+    mlm, mlm_right, sentence_right, baseline, predictions, sentences = ranks.total(
+        [mlm, mlm_right, sentence_right, baseline, predictions, sentences]
+    )
     return Evaluation(
         mlm_loss=mlm / predictions,
         mlm_accuracy=mlm_right / predictions,
         unigram_loss=None if unigram is None else baseline / predictions,
         sentence_accuracy=sentence_right / sentences if sentences else None,
-        sentence_interval=wilson_interval(int(sentence_right), sentences) if sentences else None,
-        predictions=predictions,
-        sentences=sentences,
+        sentence_interval=wilson_interval(int(sentence_right), int(sentences))
+        if sentences
+        else None,
+        predictions=int(predictions),
+        sentences=int(sentences),
     )
 
 
-def wilson_interval(right: int, total: int, z: float = 1.959964) -> tuple[float, float]:
+def wilson_interval(right: float, total: float, z: float = 1.959964) -> tuple[float, float]:
     """Wilson's 95 % interval of a proportion (Wilson 1927)."""
     share, z2 = right / total, z * z
     centre = (share + z2 / (2 * total)) / (1 + z2 / total)

@@ -55,9 +55,11 @@ def to_device(batch: PretrainBatch, device: torch.device) -> tuple[PackedBatch, 
     return packed.to(device), targets
 
 
-def losses(model: Model, packed: PackedBatch, targets: Targets) -> Losses:
-    """Sums of masked-LM and sentence cross-entropies and of right answers."""
-    out = model(packed)
+def losses(
+    model: Model, packed: PackedBatch, targets: Targets, *, depth: int | None = None
+) -> Losses:
+    """Sums of masked-LM and sentence cross-entropies and of right answers, at a depth."""
+    out = model(packed, depth)
     head = model.mlm_head
     mlm, mlm_right = masked_lm_loss(
         head.transform(out.hidden[targets.positions]),

@@ -1,86 +1,60 @@
 """The pretraining run: batches in, optimizer steps, evaluations, checkpoints, a model out.
 
-Batch k and the dropout of step s are functions of the seed, so a run goes on after a kill exactly
-where its newest checkpoint stands, and ends with the weights of an undisturbed run.
+Batch k and the dropout in it are functions of the seed, so a run goes on after a kill exactly where
+its newest checkpoint stands, and ends with the weights of an undisturbed run; on any number of
+ranks it takes the same steps over the same batches.
 """
 
 import itertools
-import math
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 
 import torch
-from torch import Tensor, nn
 
 from litebert.errors import InputError
 from litebert.model.encoder import Model
 from litebert.text.batches import Batches, PretrainBatch, stream
 from litebert.text.shards import Shards
 from litebert.text.tokenizer import Tokenizer, load_tokenizer
-from litebert.train.checkpoint import load_newest_checkpoint, save_checkpoint
+from litebert.train.checkpoint import (
+    CheckpointWriter,
+    checkpoint_directories,
+    load_newest_checkpoint,
+    take_snapshot,
+)
+from litebert.train.distributed import Ranks, check_division, follow_first
 from litebert.train.evaluation import Evaluation, evaluate, held_out_batches, unigram_surprisal
 from litebert.train.events import EventLog
-from litebert.train.objective import losses, to_device
 from litebert.train.optimizer import build_optimizers
+from litebert.train.progress import Progress, Running
 from litebert.train.provenance import code_version, hardware, library_versions
 from litebert.train.recipe import PretrainRecipe, RunSettings
 from litebert.train.schedule import rate_advice, rate_factor
-from litebert.train.start import choose_device, choose_dtype, open_shards, start_model
+from litebert.train.start import (
+    check_depths,
+    choose_device,
+    choose_dtype,
+    keep_freed_memory,
+    open_shards,
+    start_model,
+)
+from litebert.train.step import StepResult, TrainingStep
 
 # The last evaluation looks at this many times the batches of those during the run.
 LAST_EVALUATION = 10
-
-
-@dataclass
-class Progress:
-    """Where a run stands; what a checkpoint stores beside the tensors."""
-
-    step: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    evaluations: int = 0
-    precision: str = ""
-    """Arithmetic chosen at the start, so that a resumed run does not choose another one."""
-
-    def share(self, recipe: PretrainRecipe) -> float:
-        """Share of the budget that is used up."""
-        used = {"minutes": self.seconds / 60, "steps": self.step, "tokens": self.tokens}
-        return used[recipe.budget] / getattr(recipe, recipe.budget)
-
-
-@dataclass
-class Running:
-    """Sums since the last line of the log; they stay on the device until it is written."""
-
-    sums: list[Tensor | float] = field(default_factory=lambda: [0.0] * 5)
-    predictions: int = 0
-    sentences: int = 0
-    steps: int = 0
-    tokens: int = 0
-    since: float = field(default_factory=time.perf_counter)
-
-    def means(self) -> dict[str, float]:
-        """Means per prediction, per labelled sequence and per step."""
-        mlm, mlm_right, sentence, sentence_right, norm = (float(total) for total in self.sums)
-        values = {
-            "mlm_loss": mlm / self.predictions,
-            "mlm_accuracy": mlm_right / self.predictions,
-            "gradient_norm": norm / self.steps,
-            "tokens_per_second": self.tokens / (time.perf_counter() - self.since),
-        }
-        if self.sentences:
-            values["sentence_loss"] = sentence / self.sentences
-            values["sentence_accuracy"] = sentence_right / self.sentences
-        return values
+# Steps that are not finite: so many are passed over, counted until CLEAN_STEPS others went well;
+# one more goes back to the newest checkpoint; after REWINDS of those the run stops.
+SKIPS, REWINDS, CLEAN_STEPS = 3, 2, 100
 
 
 class Pretraining:
     """One run of a recipe; `run()` does all of it.
 
-    `watch` is called with every event as it is logged, which is how a progress bar follows.
+    `watch` is called with every event as it is logged, which is how a progress bar follows; on the
+    first rank only.
     """
 
     def __init__(
@@ -89,9 +63,13 @@ class Pretraining:
         settings: RunSettings,
         *,
         watch: Callable[[str, dict], None] = lambda event, values: None,
+        device: torch.device | None = None,
+        ranks: Ranks = Ranks(),  # noqa: B008  (frozen)
     ):
-        self.recipe, self.settings, self.watch = recipe, settings, watch
-        self.device = choose_device(settings.device)
+        self.recipe, self.settings, self.watch, self.ranks = recipe, settings, watch, ranks
+        check_division(recipe.accumulation, ranks)
+        keep_freed_memory()
+        self.device = device or choose_device(settings.device)
         self.tokenizer: Tokenizer = load_tokenizer(Shards.open(recipe.data).tokenizer_path)
         shards = open_shards(recipe.data, self.tokenizer)
         word_starts = self.tokenizer.word_starts()
@@ -101,27 +79,42 @@ class Pretraining:
         if recipe.valid is not None:
             self.valid = held_out_batches(open_shards(recipe.valid, self.tokenizer), recipe)
         self.model: Model = start_model(recipe, vocab_size=shards.vocab_size)
+        if recipe.depths:
+            check_depths(recipe.depths, self.model.config)
         self.model.to(self.device).train()
         self.model.compute_dtype = choose_dtype(recipe.precision, self.device)
         self.optimizers = build_optimizers(self.model, recipe)
         self.progress = Progress(precision=str(self.model.compute_dtype).removeprefix("torch."))
+        self.checkpoints = settings.output / "checkpoints"
         self.saved_step = -1
+        self.skipped = self.rewinds = self.clean = 0
         self.stop_signal: int | None = None
+        self.stopped_at = 0.0
         self.last_evaluation: Evaluation | None = None
+        self.log: EventLog | None = None
 
     def run(self) -> Progress:
         """Train until the budget is used up or a signal asks to stop; the last state is saved."""
-        output = self.settings.output
-        resume_step = self._resume() if self.settings.resume else None
-        self.log = EventLog(output, tensorboard=self.settings.tensorboard, resume_step=resume_step)
+        resumed = self.settings.resume
+        if resumed:
+            self._restore()
+        self._follow_first_rank()
+        if self.ranks.first:
+            self.log = EventLog(
+                self.settings.output,
+                tensorboard=self.settings.tensorboard,
+                resume_step=self.progress.step if resumed else None,
+            )
+            self.writer = CheckpointWriter(self.checkpoints, keep=self.settings.keep_checkpoints)
         self._say(
-            "start" if resume_step is None else "resume",
+            "resume" if resumed else "start",
             step=self.progress.step,
             model=self.recipe.model,
             parameters=sum(p.numel() for p in self.model.parameters()),
             precision=self.progress.precision,
             device=str(self.device),
             threads=torch.get_num_threads(),
+            ranks=self.ranks.size,
             hardware=hardware(self.device),
             commit=code_version(),
             versions=library_versions(),
@@ -132,22 +125,38 @@ class Pretraining:
             self._train()
         if self.stop_signal is None:
             self._evaluate(last=True)
-        self._checkpoint()
+        self._checkpoint(last=True)
         self._say("end", step=self.progress.step, finished=self.stop_signal is None)
-        self.log.close()
+        if self.log is not None:
+            self.log.close()
         return self.progress
 
     def _train(self) -> None:
-        progress, recipe = self.progress, self.recipe
-        clock = time.perf_counter() - progress.seconds
+        recipe = self.recipe
+        clock = time.perf_counter() - self.progress.seconds
+        step = TrainingStep(self.model, self.optimizers, recipe, self.ranks)
         saved_at, running = time.perf_counter(), Running()
-        for batches in self._groups_of_batches():
-            if progress.share(recipe) >= 1 or self.stop_signal is not None:
+        for batches in self._batches_of_steps():
+            if self._is_over():
                 break
-            self._step(batches, running)
+            progress = self.progress
+            share = min(1.0, progress.share(recipe))
+            result = step.take(
+                batches,
+                rate_factor=rate_factor(share, recipe.warmup),
+                depth=recipe.depth_at(share),
+            )
+            progress.drawn += 1
+            if not result.finite:
+                self._pass_over(result)
+                continue
+            self.clean += 1
+            if self.clean >= CLEAN_STEPS:
+                self.skipped = 0
             progress.step += 1
             progress.tokens += recipe.batch_tokens * recipe.accumulation
             progress.seconds = time.perf_counter() - clock
+            running.add(result, tokens=recipe.batch_tokens * recipe.accumulation)
             if time.perf_counter() - running.since >= self.settings.log_every:
                 self._log_step(running)
                 running = Running()
@@ -160,50 +169,67 @@ class Pretraining:
             if time.perf_counter() - saved_at >= 60 * self.settings.checkpoint_minutes:
                 self._checkpoint()
                 saved_at, running = time.perf_counter(), Running()
+            self._log_checkpoint(wait=False)
 
-    def _groups_of_batches(self) -> Iterator[list[PretrainBatch]]:
+    def _is_over(self) -> bool:
+        """Whether to stop before the next step; all ranks agree on it and on the time."""
+        progress, first = self.progress, self.ranks.first
+        signals = self.stop_signal or 0
+        seconds, stops = self.ranks.total([progress.seconds if first else 0.0, signals])
+        progress.seconds = seconds
+        if stops and self.stop_signal is None:
+            self.stop_signal = signal.SIGTERM
+        return bool(stops) or progress.share(self.recipe) >= 1
+
+    def _batches_of_steps(self) -> Iterator[list[tuple[int, PretrainBatch]]]:
+        """This rank's batches of each step in turn, with their numbers."""
         size = self.recipe.accumulation
-        first = self.progress.step * size
-        batches = iter(
-            stream(self.batches, start=first, stop=first + 2**40, workers=self.settings.workers)
+        groups = (
+            self.ranks.share(range(first, first + size))
+            for first in itertools.count(self.progress.drawn * size, size)
         )
-        while True:
-            yield list(itertools.islice(batches, size))
+        groups, ahead = itertools.tee(groups)
+        numbers = itertools.chain.from_iterable(ahead)
+        batches = stream(self.batches, numbers, workers=self.settings.workers)
+        for group in groups:
+            yield [(number, next(batches)) for number in group]
 
-    def _step(self, batches: list[PretrainBatch], running: Running) -> None:
-        """One optimizer step over the batches of one accumulation."""
-        recipe, progress = self.recipe, self.progress
-        # dropout, exact after a resume
-        torch.manual_seed((recipe.seed * 1_000_003 + progress.step) % 2**63)
-        predictions = sum(len(batch.predicted_tokens) for batch in batches)
-        sentences = sum(int((batch.sentence_labels >= 0).sum()) for batch in batches)
-        for batch in batches:
-            sums = losses(self.model, *to_device(batch, self.device))
-            loss = sums.mlm / predictions
-            if sentences:
-                loss = loss + recipe.sentence_weight * sums.sentence / sentences
-            loss.backward()
-            for index, value in enumerate(
-                (sums.mlm, sums.mlm_right, sums.sentence, sums.sentence_right)
-            ):
-                running.sums[index] = running.sums[index] + value.detach()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
-        running.sums[4] = running.sums[4] + norm
-        factor = rate_factor(min(1.0, progress.share(recipe)), recipe.warmup)
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["peak_lr"] * factor
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        running.predictions += predictions
-        running.sentences += sentences
-        running.steps += 1
-        running.tokens += recipe.batch_tokens * len(batches)
+    def _pass_over(self, result: StepResult) -> None:
+        """After a step that was not finite: forget it, go back, or give up, on all ranks."""
+        progress, size = self.progress, self.recipe.accumulation
+        self.clean, self.skipped = 0, self.skipped + 1
+        first_batch = (progress.drawn - 1) * size
+        self._say(
+            "skip",
+            step=progress.step,
+            batches=list(range(first_batch, first_batch + size)),
+            mlm_loss=str(result.mlm / result.predictions),
+            gradient_norm=str(result.gradient_norm),
+        )
+        where = f"loss or gradient is not finite after step {progress.step}"
+        named = (
+            f"batches {first_batch} to {first_batch + size - 1}"
+            if size > 1
+            else (f"batch {first_batch}")
+        )
+        if self.skipped <= SKIPS:
+            self._warn(f"{where}: {named} passed over")
+            return
+        if self.rewinds == REWINDS or not self.ranks.from_first(self._has_checkpoint()):
+            raise InputError(f"{where}, {named}: start again with a lower lr or muon_lr")
+        self.rewinds, self.skipped = self.rewinds + 1, 0
+        self._restore()
+        self._follow_first_rank()
+        # the clock does not go back, and the batches that led here are not asked again
+        self.progress.drawn, self.progress.seconds = progress.drawn, progress.seconds
+        self._say("rewind", step=self.progress.step)
+        self._warn(f"{where}: back to step {self.progress.step}, on with the batches after {named}")
+
+    def _has_checkpoint(self) -> bool:
+        self._log_checkpoint(wait=True)
+        return bool(checkpoint_directories(self.checkpoints))
 
     def _log_step(self, running: Running) -> None:
-        values = running.means()
-        if not all(map(math.isfinite, values.values())):
-            raise self._diverged()
         progress = self.progress
         self._say(
             "step",
@@ -212,7 +238,7 @@ class Pretraining:
             seconds=progress.seconds,
             share=progress.share(self.recipe),
             rate_factor=rate_factor(min(1.0, progress.share(self.recipe)), self.recipe.warmup),
-            **values,
+            **running.means(),
         )
 
     def _evaluate(self, last: bool = False) -> None:
@@ -224,6 +250,7 @@ class Pretraining:
             limit=self.recipe.evaluation_batches * (LAST_EVALUATION if last else 1),
             device=self.device,
             unigram=self.unigram,
+            ranks=self.ranks,
         )
         self._say(
             "evaluation",
@@ -234,65 +261,97 @@ class Pretraining:
             **self.last_evaluation.asdict(),
         )
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, last: bool = False) -> None:
+        """Begin to save the state; the last one is waited for, and its failure is the run's."""
+        if not self.ranks.first:
+            return
+        self._log_checkpoint(wait=True, must=last)
         if self.progress.step == self.saved_step:
             return
         # nothing can go on from such weights, and they would push out those before
         if not all(bool(weight.isfinite().all()) for weight in self.model.parameters()):
-            raise self._diverged()
-        path = save_checkpoint(
-            self.settings.output / "checkpoints",
-            model=self.model,
-            optimizers=self.optimizers,
-            state={**vars(self.progress), "recipe": self.recipe.to_yaml()},
-            keep=self.settings.keep_checkpoints,
-        )
+            raise InputError(
+                f"weights are not finite at step {self.progress.step}, nothing was saved: check "
+                f"the model that the run began with"
+            )
+        state = {**vars(self.progress), "recipe": self.recipe.to_yaml()}
+        self.writer.submit(take_snapshot(self.model, self.optimizers, state))
         self.saved_step = self.progress.step
-        self._say("checkpoint", step=self.progress.step, path=path.name)
+        if last:
+            self._log_checkpoint(wait=True, must=True)
+            self.writer.close()
 
-    def _diverged(self) -> InputError:
-        where = f"loss or weights are not finite near step {self.progress.step}"
-        return InputError(f"{where}: start again with a lower lr or muon_lr")
+    def _log_checkpoint(self, *, wait: bool, must: bool = False) -> None:
+        """Log the checkpoint whose writing has ended since; a failed one is only a warning."""
+        if not self.ranks.first:
+            return
+        try:
+            path = self.writer.finished(wait=wait)
+        except InputError as error:
+            if must:
+                raise
+            self.saved_step = -1
+            self._warn(str(error))
+            return
+        if path is not None:
+            self._say("checkpoint", step=int(path.name.removeprefix("step-")), path=path.name)
 
     def _advise_on_rate(self) -> None:
         recipe = self.recipe
         if recipe.optimizer == "lamb":
             sequences = recipe.batch_tokens * recipe.accumulation / recipe.max_length
             if advice := rate_advice(recipe.lr, sequences=sequences):
-                self.watch("warning", {"message": advice})
+                self._warn(advice)
 
-    def _resume(self) -> int:
-        checkpoints = self.settings.output / "checkpoints"
-        if not any(checkpoints.glob("step-*")):  # killed before the first one
-            return 0
+    def _restore(self) -> None:
+        """Take the state of the newest complete checkpoint; the first rank reads it for all."""
+        # killed before the first one: the run starts over
+        if not self.ranks.first or not checkpoint_directories(self.checkpoints):
+            return
         state, warnings = load_newest_checkpoint(
-            checkpoints, model=self.model, optimizers=self.optimizers
+            self.checkpoints, model=self.model, optimizers=self.optimizers
         )
         for warning in warnings:
-            self.watch("warning", {"message": warning})
-        recipe = state.pop("recipe")
+            self._warn(warning)
+        recipe = state.pop("recipe", None)
+        if state.keys() != vars(self.progress).keys():
+            raise InputError(
+                f"{self.checkpoints} was written by another version of litebert: resume with that "
+                f"one, or choose another --output"
+            )
         if recipe != self.recipe.to_yaml():
             raise InputError(
                 f"{self.settings.output} was started with another recipe: resume with its own "
                 f"recipe.yaml, or choose another --output"
             )
-        self.progress = replace(self.progress, **state)
-        self.model.compute_dtype = getattr(torch, self.progress.precision)
+        self.progress = Progress(**state)
         self.saved_step = self.progress.step
-        return self.progress.step
+
+    def _follow_first_rank(self) -> None:
+        """Give every rank the weights, optimizer state and place in the run of the first."""
+        self.progress = Progress(**self.ranks.from_first(vars(self.progress)))
+        self.model.compute_dtype = getattr(torch, self.progress.precision)
+        follow_first(self.model, self.optimizers, self.ranks)
+
+    def _warn(self, message: str) -> None:
+        if self.ranks.first:
+            self.watch("warning", {"message": message})
 
     def _say(self, event: str, **values: object) -> None:
-        self.log.write(event, **values)
-        self.watch(event, values)
+        if self.log is not None:
+            self.log.write(event, **values)
+            self.watch(event, values)
 
     @contextmanager
     def _stopping_on_signals(self) -> Iterator[None]:
         """Turn the first Ctrl-C or SIGTERM into "finish this step, save, stop"."""
 
         def stop(number: int, frame: object) -> None:
-            if self.stop_signal is not None:
+            # a launcher passes on what its terminal already sent: twice at once is one signal
+            if self.stop_signal is None:
+                self.stop_signal, self.stopped_at = number, time.monotonic()
+            elif time.monotonic() - self.stopped_at > 1:
                 raise KeyboardInterrupt
-            self.stop_signal = number
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

@@ -31,6 +31,9 @@ class PretrainRecipe(BatchSettings):
     model: str = "albert-mini"
     """A preset name (litebert describe), a config.json with your own shape, or a model directory
     to go on from."""
+    depths: tuple[int, ...] = ()
+    """Depths of equal parts of the run, the model's own last: 3 6 applies the block 3 times in the
+    first half. For models that share all their layers."""
     minutes: float | None = None
     """Budget: minutes of training. Give exactly one of minutes, steps and tokens."""
     steps: int | None = None
@@ -82,7 +85,15 @@ class PretrainRecipe(BatchSettings):
         for name in ("weight_decay", "muon_weight_decay", "sentence_weight", "evaluations"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name}={getattr(self, name)} must be at least 0")
+        if self.depths and min(self.depths) < 1:
+            raise InputError(f"depths={self.depths} must be at least 1")
         super().__post_init__()
+
+    def depth_at(self, progress: float) -> int | None:
+        """How often the block is applied at a progress in [0, 1]; None for the model's depth."""
+        if not self.depths or progress >= 1:
+            return None
+        return self.depths[int(progress * len(self.depths))]
 
     @property
     def budget(self) -> str:
@@ -93,7 +104,7 @@ class PretrainRecipe(BatchSettings):
         """The recipe as the text of a YAML file that `read_recipe` reads back."""
         values = {}
         for name, value in dataclasses.asdict(self).items():
-            if value is not None:
+            if value is not None and value != ():
                 value = str(value) if isinstance(value, Path) else value
                 values[name] = list(value) if isinstance(value, tuple) else value
         return yaml.safe_dump(values, sort_keys=False)
@@ -171,10 +182,15 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
             raise InputError(f"{where}={value!r} must be one of {', '.join(map(str, options))}")
         return value
     if typing.get_origin(hint) is tuple:
-        parts = value.split() if isinstance(value, str) else value
-        if not isinstance(parts, (list, tuple)) or len(parts) != 2:
-            raise InputError(f"{where}={value!r} must be two numbers")
-        return tuple(_typed(part, float, where) for part in parts)
+        kinds = typing.get_args(hint)
+        parts = yaml.safe_load(f"[{', '.join(value.split())}]") if isinstance(value, str) else value
+        if Ellipsis in kinds:
+            parts = [parts] if isinstance(parts, int) else parts
+            kinds = kinds[:1] * len(parts) if isinstance(parts, (list, tuple)) else kinds
+        if not isinstance(parts, (list, tuple)) or len(parts) != len(kinds):
+            count = "" if Ellipsis in typing.get_args(hint) else "two "
+            raise InputError(f"{where}={value!r} must be {count}numbers")
+        return tuple(_typed(part, kind, where) for part, kind in zip(parts, kinds, strict=True))
     if hint is float and isinstance(value, (int, str)) and not isinstance(value, bool):
         try:  # YAML reads 1e-3, without a dot, as text
             return float(value)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from litebert.errors import InputError
-from litebert.train.run_record import RunRecord
+from litebert.runs.record import RunRecord
 
 # Colours that nothing else in a drawing has; `_in_page` turns each into a CSS variable.
 INK, GRID, TRAIN, HELD_OUT, BASELINE = "#010101", "#020202", "#030303", "#040404", "#050505"

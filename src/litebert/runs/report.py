@@ -13,11 +13,11 @@ from typing import Any
 from litebert.config import ModelConfig
 from litebert.files import write_atomically
 from litebert.model import size
-from litebert.train.curves import PANELS, panel_svg, short_number
-from litebert.train.plan_diagram import plan_svg
+from litebert.runs.curves import PANELS, panel_svg, short_number
+from litebert.runs.plan_diagram import plan_svg
+from litebert.runs.record import RunRecord
+from litebert.runs.report_style import STYLE
 from litebert.train.recipe import PretrainRecipe
-from litebert.train.report_style import STYLE
-from litebert.train.run_record import RunRecord
 
 
 def write_report(run_directory: str | Path) -> Path:

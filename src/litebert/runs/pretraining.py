@@ -3,6 +3,7 @@
 The directory is all that the run wrote, and enough to go on with it or to show it.
 """
 
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,14 +15,16 @@ from litebert.errors import InputError
 from litebert.files import write_atomically
 from litebert.infer.fill_mask import fill_mask
 from litebert.interop.huggingface import save
+from litebert.runs.card import model_card
+from litebert.runs.report import write_report
 from litebert.text.shards import Shards
 from litebert.text.tokenizer import Tokenizer
-from litebert.train.card import model_card
 from litebert.train.checkpoint import checkpoint_directories
+from litebert.train.distributed import join, restarted_by_torchrun
 from litebert.train.evaluation import Evaluation
 from litebert.train.pretrain import Pretraining
 from litebert.train.recipe import PretrainRecipe, RunSettings
-from litebert.train.report import write_report
+from litebert.train.start import choose_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,18 +73,22 @@ def pretrain(
     """Run a recipe in `settings.output` and leave model/, report.html and examples.json there.
 
     `examples` are texts with [MASK] for the report; held-out sentences with one word masked when
-    left out. Raises InputError when the directory holds another run, or none to resume.
+    left out. Under torchrun every rank calls this, and the first writes. Raises InputError when the
+    directory holds another run, or none to resume.
     """
     output = settings.output
-    if settings.resume and not (output / "recipe.yaml").is_file():
-        raise InputError(f"{output} holds no run to resume: start it without --resume")
-    if not settings.resume and output.exists() and any(output.iterdir()):
-        raise InputError(f"{output} is not empty: use --resume or choose another --output")
-    run = Pretraining(recipe, settings, watch=watch)
-    if not checkpoint_directories(output / "checkpoints"):
+    device = choose_device(settings.device)
+    ranks = join(device)
+    if restarted_by_torchrun() and (output / "recipe.yaml").is_file():
+        settings = dataclasses.replace(settings, resume=True)
+    if ranks.first:
+        _check_place(output, resume=settings.resume)
+    run = Pretraining(recipe, settings, watch=watch, device=device, ranks=ranks)
+    if ranks.first and not checkpoint_directories(output / "checkpoints"):
         # a run killed before its first checkpoint starts over: with any recipe
         write_atomically(output / "recipe.yaml", recipe.to_yaml().encode())
     progress = run.run()
+    ranks.leave()
     result = RunResult(
         output=output,
         step=progress.step,
@@ -90,6 +97,8 @@ def pretrain(
         stop_signal=run.stop_signal,
         evaluation=run.last_evaluation,
     )
+    if not ranks.first:
+        return result
     if run.stop_signal is None:
         model = run.model.cpu().eval()
         if examples is None:
@@ -109,6 +118,13 @@ def pretrain(
         save(model, run.tokenizer, result.model_directory, card=model_card(output))
     write_report(output)
     return result
+
+
+def _check_place(output: Path, *, resume: bool) -> None:
+    if resume and not (output / "recipe.yaml").is_file():
+        raise InputError(f"{output} holds no run to resume: start it without --resume")
+    if not resume and output.exists() and any(output.iterdir()):
+        raise InputError(f"{output} is not empty: use --resume or choose another --output")
 
 
 def masked_examples(shards: Shards, tokenizer: Tokenizer, *, count: int) -> list[str]:

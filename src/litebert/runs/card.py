@@ -13,8 +13,8 @@ import yaml
 from litebert.config import ModelConfig
 from litebert.interop.huggingface_config import family_of, refusal
 from litebert.model import size
+from litebert.runs.record import RunRecord, corpus_index
 from litebert.train.provenance import code_version
-from litebert.train.run_record import RunRecord, corpus_index
 
 # Files of a corpus listed one by one; of a larger one only the hash of its index is given.
 FILES_LISTED = 8

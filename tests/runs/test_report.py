@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from litebert import PRESETS, InputError
-from litebert.train.curves import curve_image
+from litebert.runs.curves import curve_image
+from litebert.runs.plan_diagram import plan_svg
+from litebert.runs.report import write_report
 from litebert.train.events import EventLog
-from litebert.train.plan_diagram import plan_svg
 from litebert.train.recipe import PretrainRecipe
-from litebert.train.report import write_report
 
 LOSSES = (6.8125, 5.4375, 4.9062)
 

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from litebert import ModelConfig, load_tokenizer
+from litebert.runs.card import model_card
 from litebert.text.prepare import prepare
-from litebert.train.card import model_card
 from litebert.train.events import EventLog
 from litebert.train.recipe import PretrainRecipe
 

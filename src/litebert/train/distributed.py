@@ -1,0 +1,123 @@
+"""The ranks of a run: the processes that share its batches and add up their gradients.
+
+torchrun starts them (`litebert pretrain --devices N`, or torchrun itself over many machines). Every
+rank holds the whole model: the block's gradient is complete only when the backward pass reaches its
+first application, so there is nothing to overlap and one all-reduce of one buffer is the best plan.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.optim import Optimizer
+
+from litebert.errors import InputError
+from litebert.model.encoder import Model
+from litebert.train.checkpoint import optimizer_tensors, set_optimizer_tensors
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those of the run; the default is a run of one process."""
+
+    rank: int = 0
+    size: int = 1
+    host: dist.ProcessGroup | None = None
+    """Group for numbers on the host, so that agreeing on them does not wait for a GPU."""
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the rank that writes files and shows progress."""
+        return self.rank == 0
+
+    def share(self, numbers: range) -> range:
+        """The numbers that this rank takes of a range: every size-th one."""
+        return numbers[self.rank :: self.size]
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        """Sums of host numbers over all ranks; the same on every rank."""
+        if self.host is None:
+            return list(values)
+        tensor = torch.tensor(values, dtype=torch.float64)
+        dist.all_reduce(tensor, group=self.host)
+        return tensor.tolist()
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        """Replace fp32 tensors of one device by their sums over all ranks, in one message."""
+        if self.size == 1:
+            return
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        dist.all_reduce(flat)
+        for tensor, part in zip(
+            tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True
+        ):
+            tensor.copy_(part.view_as(tensor))
+
+    def from_first(self, value: Any) -> Any:
+        """A JSON-like value of the first rank, on every rank."""
+        if self.host is None:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0, group=self.host)
+        return box[0]
+
+    def leave(self) -> None:
+        """Close the groups; call it when the run is over."""
+        if self.size > 1:
+            dist.destroy_process_group()
+
+
+def follow_first(model: Model, optimizers: list[Optimizer], ranks: Ranks) -> None:
+    """Give every rank the weights and the optimizer state of the first one."""
+    if ranks.size == 1:
+        return
+    device = next(model.parameters()).device
+    state = optimizer_tensors(model, optimizers)
+    layout = ranks.from_first({name: (value.shape, value.dtype) for name, value in state.items()})
+    if not ranks.first:
+        state = {
+            name: torch.empty(shape, dtype=dtype, device=device)
+            for name, (shape, dtype) in layout.items()
+        }
+    for tensor in (*model.state_dict().values(), *state.values()):
+        dist.broadcast(tensor, src=0)
+    if not ranks.first:
+        set_optimizer_tensors(model, optimizers, state)
+
+
+def started_by_torchrun() -> bool:
+    """Whether this process is one of several that torchrun started."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def is_first_rank() -> bool:
+    """Whether this process is the first rank, or the only one."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def restarted_by_torchrun() -> bool:
+    """Whether torchrun started this process again after a rank was lost (--max-restarts)."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def join(device: torch.device) -> Ranks:
+    """The ranks that torchrun's environment variables describe; one rank without them."""
+    if not started_by_torchrun():
+        return Ranks()
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    host = dist.new_group(backend="gloo")
+    assert isinstance(host, dist.ProcessGroup)  # this rank is in it, since all are
+    return Ranks(dist.get_rank(), dist.get_world_size(), host)
+
+
+def check_division(accumulation: int, ranks: Ranks) -> None:
+    """Raise InputError when some ranks would have no batch of a step."""
+    if ranks.size > accumulation:
+        raise InputError(
+            f"{ranks.size} processes share the {accumulation} batches of a step: give "
+            f"accumulation={ranks.size} or more, with batch_tokens so much smaller"
+        )
