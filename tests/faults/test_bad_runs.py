@@ -44,8 +44,8 @@ def steps(corpus, **changes):
         ({"data": "nowhere/at/all"}, ["nowhere/at/all", "no such directory"]),
         ({"valid": "nowhere/at/all"}, ["nowhere/at/all", "no such directory"]),
         ({"model": "albert-huge"}, ["'albert-huge'", "neither a preset", "albert-base"]),
-        ({"depths": "2 4"}, ["depths=2 4 must end with the model's own depth, 2"]),
-        ({"model": "bert-micro", "depths": "2 4"}, ["shares all its layers", "leave depths out"]),
+        ({"depth_stages": "1 0.5"}, ["depth_stages=1 0.5 must lie in (0, 1] and end with 1"]),
+        ({"model": "bert-micro", "depth_stages": "0.5 1"}, ["bert-micro", "depth_stages=[]"]),
         ({"objective": "mlm+nsp", "sop_negatives": "google"}, ["sop_negatives=google"]),
     ],
 )

@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 from litebert import ModelConfig, PackedBatch, build
+from litebert.train.events import read_events
 from litebert.train.objective import losses, to_device
 from litebert.train.pretrain import Pretraining
 from litebert.train.recipe import RunSettings
@@ -135,3 +137,26 @@ def test_largest_seed_runs(corpus, tmp_path):
     (tmp_path / "run").mkdir()
     settings = RunSettings(output=tmp_path / "run", workers=0, tensorboard=False)
     assert Pretraining(recipe, settings).run().step == 1
+
+
+def test_depth_stages_run_the_block_less_often_at_first(corpus, tmp_path, dry_shape):
+    """A model of depth 1 with the same weights takes the same first step."""
+    shallow = json.loads(Path(dry_shape).read_text()) | {"depth": 1}
+    (tmp_path / "shallow.json").write_text(json.dumps(shallow))
+    runs = []
+    for name, changes in (
+        ("staged", {"model": dry_shape, "depth_stages": (0.5, 1.0)}),
+        ("shallow", {"model": str(tmp_path / "shallow.json")}),
+    ):
+        (tmp_path / name).mkdir()
+        settings = RunSettings(output=tmp_path / name, workers=0, tensorboard=False, log_every=0.0)
+        run = Pretraining(tiny_recipe(corpus, steps=4, evaluations=4, **changes), settings)
+        run.run()
+        runs.append(read_events(tmp_path / name / "events.jsonl"))
+    staged, shallow = (
+        [event["mlm_loss"] for event in events if event["event"] == "step"] for events in runs
+    )
+    assert staged[:2] == shallow[:2]
+    assert staged[2] != shallow[2]
+    depths = [event["depth"] for event in runs[0] if event["event"] == "evaluation"]
+    assert depths == [1, 1, 2, 2]

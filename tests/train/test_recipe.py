@@ -24,7 +24,7 @@ OTHER = {
     "data": Path("a/train"),
     "valid": Path("a/valid"),
     "model": "albert-base",
-    "depths": (3, 6, 12),
+    "depth_stages": (0.25, 0.5, 1.0),
     "accumulation": 4,
     "optimizer": "lamb",
     "lr": 1e-5,
@@ -151,15 +151,17 @@ def test_misspelt_field_reaches_the_hint():
         read_recipe(None, overrides)
 
 
-def test_depths_part_the_run_equally():
-    recipe = PretrainRecipe(data=Path("x"), steps=1, depths=(2, 3, 6))
+def test_depth_stages_part_the_run_equally():
+    recipe = PretrainRecipe(data=Path("x"), steps=1, depth_stages=(0.1, 0.5, 1.0))
     shares = (0.0, 0.33, 0.34, 0.66, 0.67, 0.999, 1.0)
-    assert [recipe.depth_at(share) for share in shares] == [2, 2, 3, 3, 6, 6, None]
-    assert PretrainRecipe(data=Path("x"), steps=1).depth_at(0.5) is None
+    assert [recipe.depth_at(share, full=6) for share in shares] == [1, 1, 3, 3, 6, 6, 6]
+    assert PretrainRecipe(data=Path("x"), steps=1).depth_at(0.5, full=6) == 6
 
 
-@pytest.mark.parametrize("words", [["--depths", "3", "6"], ["depths=3 6"], ["depths=[3, 6]"]])
-def test_depths_on_the_command_line(words):
+@pytest.mark.parametrize(
+    "words", [["--depth-stages", "0.5", "1"], ["depth_stages=0.5 1"], ["depth_stages=[0.5, 1]"]]
+)
+def test_depth_stages_on_the_command_line(words):
     overrides, rest = split_overrides(["--data", "x", *words, "--steps", "1", "--no-tensorboard"])
-    assert read_recipe(None, overrides).depths == (3, 6)
+    assert read_recipe(None, overrides).depth_stages == (0.5, 1.0)
     assert rest == ["--no-tensorboard"]

@@ -113,8 +113,8 @@ def split_overrides(argv: list[str]) -> tuple[dict[str, Any], list[str]]:
         if pair and (name in names or not pair[1]):
             overrides[name] = _scalar(pair[3], word)
         elif word.startswith("--") and name in names:
-            numbers = len(list(itertools.takewhile(str.isdigit, left)))
-            count = {"betas": 2, "depths": max(1, numbers)}.get(name, 1)
+            numbers = itertools.takewhile(re.compile(r"[0-9.]+").fullmatch, left)
+            count = {"betas": 2, "depth_stages": max(1, len(list(numbers)))}.get(name, 1)
             if len(left) < count:
                 raise InputError(f"{word} needs a value")
             overrides[name] = _scalar(" ".join(left[:count]), word)

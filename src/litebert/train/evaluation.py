@@ -69,10 +69,11 @@ def evaluate(
     limit: int,
     device: torch.device,
     unigram: np.ndarray | None = None,
+    depth: int | None = None,
     ranks: Ranks = Ranks(),  # noqa: B008  (frozen)
     on_batch: Callable[[], None] = lambda: None,
 ) -> Evaluation:
-    """Score up to `limit` batches, spread evenly over the corpus.
+    """Score up to `limit` batches, spread evenly over the corpus; `depth` as in `Model.forward`.
 
     `unigram` (V,) gives -log of each token's frequency in the training text. Ranks share the
     batches, and all get the result. `on_batch` is called after each.
@@ -86,7 +87,7 @@ def evaluate(
     for number in numbers[ranks.rank :: ranks.size]:
         batch = batches.batch(number)
         packed, targets = to_device(batch, device)
-        sums = losses(model, packed, targets)
+        sums = losses(model, packed, targets, depth=depth)
         mlm += float(sums.mlm)
         mlm_right += float(sums.mlm_right)
         sentence_right += float(sums.sentence_right)

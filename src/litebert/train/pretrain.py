@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
 
@@ -19,22 +20,17 @@ from litebert.model.encoder import Model
 from litebert.text.batches import Batches, PretrainBatch, stream
 from litebert.text.shards import Shards
 from litebert.text.tokenizer import Tokenizer, load_tokenizer
-from litebert.train.checkpoint import (
-    CheckpointWriter,
-    checkpoint_directories,
-    load_newest_checkpoint,
-    take_snapshot,
-)
-from litebert.train.distributed import Ranks, check_division, follow_first
+from litebert.train.distributed import Ranks, check_division
 from litebert.train.evaluation import Evaluation, evaluate, held_out_batches, unigram_surprisal
 from litebert.train.events import EventLog
+from litebert.train.nonfinite import NonFiniteSteps
 from litebert.train.optimizer import build_optimizers
 from litebert.train.progress import Progress, Running
 from litebert.train.provenance import code_version, hardware, library_versions
 from litebert.train.recipe import PretrainRecipe, RunSettings
+from litebert.train.saving import Saving
 from litebert.train.schedule import rate_advice, rate_factor
 from litebert.train.start import (
-    check_depths,
     choose_device,
     choose_dtype,
     keep_freed_memory,
@@ -45,9 +41,6 @@ from litebert.train.step import StepResult, TrainingStep
 
 # The last evaluation looks at this many times the batches of those during the run.
 LAST_EVALUATION = 10
-# Steps that are not finite: so many are passed over, counted until CLEAN_STEPS others went well;
-# one more goes back to the newest checkpoint; after REWINDS of those the run stops.
-SKIPS, REWINDS, CLEAN_STEPS = 3, 2, 100
 
 
 class Pretraining:
@@ -79,15 +72,28 @@ class Pretraining:
         if recipe.valid is not None:
             self.valid = held_out_batches(open_shards(recipe.valid, self.tokenizer), recipe)
         self.model: Model = start_model(recipe, vocab_size=shards.vocab_size)
-        if recipe.depths:
-            check_depths(recipe.depths, self.model.config)
+        if recipe.depth_stages and self.model.config.sharing != "all":
+            raise InputError(
+                f"depth_stages are for models that share all their layers, and {recipe.model} "
+                f"does not: give depth_stages=[]"
+            )
         self.model.to(self.device).train()
         self.model.compute_dtype = choose_dtype(recipe.precision, self.device)
         self.optimizers = build_optimizers(self.model, recipe)
         self.progress = Progress(precision=str(self.model.compute_dtype).removeprefix("torch."))
-        self.checkpoints = settings.output / "checkpoints"
-        self.saved_step = -1
-        self.skipped = self.rewinds = self.clean = 0
+        self.saving = Saving(
+            settings.output / "checkpoints",
+            model=self.model,
+            optimizers=self.optimizers,
+            progress=self.progress,
+            recipe=recipe.to_yaml(),
+            ranks=ranks,
+            keep=settings.keep_checkpoints,
+            on_saved=self._log_checkpoint,
+            on_warning=self._warn,
+        )
+        self.not_finite = NonFiniteSteps()
+        self.depth = self.model.config.depth
         self.stop_signal: int | None = None
         self.stopped_at = 0.0
         self.last_evaluation: Evaluation | None = None
@@ -97,15 +103,16 @@ class Pretraining:
         """Train until the budget is used up or a signal asks to stop; the last state is saved."""
         resumed = self.settings.resume
         if resumed:
-            self._restore()
-        self._follow_first_rank()
+            self.saving.restore()
+        else:
+            self.saving.give_to_all()
+        self.model.compute_dtype = getattr(torch, self.progress.precision)
         if self.ranks.first:
             self.log = EventLog(
                 self.settings.output,
                 tensorboard=self.settings.tensorboard,
                 resume_step=self.progress.step if resumed else None,
             )
-            self.writer = CheckpointWriter(self.checkpoints, keep=self.settings.keep_checkpoints)
         self._say(
             "resume" if resumed else "start",
             step=self.progress.step,
@@ -125,34 +132,29 @@ class Pretraining:
             self._train()
         if self.stop_signal is None:
             self._evaluate(last=True)
-        self._checkpoint(last=True)
+        self.saving.save(last=True)
         self._say("end", step=self.progress.step, finished=self.stop_signal is None)
         if self.log is not None:
             self.log.close()
         return self.progress
 
     def _train(self) -> None:
-        recipe = self.recipe
-        clock = time.perf_counter() - self.progress.seconds
+        recipe, progress = self.recipe, self.progress
+        clock = time.perf_counter() - progress.seconds
         step = TrainingStep(self.model, self.optimizers, recipe, self.ranks)
         saved_at, running = time.perf_counter(), Running()
         for batches in self._batches_of_steps():
             if self._is_over():
                 break
-            progress = self.progress
             share = min(1.0, progress.share(recipe))
-            result = step.take(
-                batches,
-                rate_factor=rate_factor(share, recipe.warmup),
-                depth=recipe.depth_at(share),
-            )
+            self.depth = recipe.depth_at(share, full=self.model.config.depth)
+            factor = rate_factor(share, recipe.warmup)
+            result = step.take(batches, rate_factor=factor, depth=self.depth)
             progress.drawn += 1
             if not result.finite:
-                self._pass_over(result)
+                self._after_not_finite(result)
                 continue
-            self.clean += 1
-            if self.clean >= CLEAN_STEPS:
-                self.skipped = 0
+            self.not_finite.went_well()
             progress.step += 1
             progress.tokens += recipe.batch_tokens * recipe.accumulation
             progress.seconds = time.perf_counter() - clock
@@ -167,9 +169,9 @@ class Pretraining:
                 self._evaluate()
                 running = Running()
             if time.perf_counter() - saved_at >= 60 * self.settings.checkpoint_minutes:
-                self._checkpoint()
+                self.saving.save()
                 saved_at, running = time.perf_counter(), Running()
-            self._log_checkpoint(wait=False)
+            self.saving.follow_up()
 
     def _is_over(self) -> bool:
         """Whether to stop before the next step; all ranks agree on it and on the time."""
@@ -194,40 +196,30 @@ class Pretraining:
         for group in groups:
             yield [(number, next(batches)) for number in group]
 
-    def _pass_over(self, result: StepResult) -> None:
-        """After a step that was not finite: forget it, go back, or give up, on all ranks."""
+    def _after_not_finite(self, result: StepResult) -> None:
+        """Pass over the batches of a step that was not taken, go back, or give up; on all ranks."""
         progress, size = self.progress, self.recipe.accumulation
-        self.clean, self.skipped = 0, self.skipped + 1
-        first_batch = (progress.drawn - 1) * size
+        first = (progress.drawn - 1) * size
+        decision = self.not_finite.decide()
         self._say(
-            "skip",
+            "not finite",
             step=progress.step,
-            batches=list(range(first_batch, first_batch + size)),
+            batches=[first, first + size - 1],
             mlm_loss=str(result.mlm / result.predictions),
             gradient_norm=str(result.gradient_norm),
+            decision=decision,
         )
-        where = f"loss or gradient is not finite after step {progress.step}"
-        named = (
-            f"batches {first_batch} to {first_batch + size - 1}"
-            if size > 1
-            else (f"batch {first_batch}")
-        )
-        if self.skipped <= SKIPS:
-            self._warn(f"{where}: {named} passed over")
+        batches = f"batch {first}" if size == 1 else f"batches {first} to {first + size - 1}"
+        what = f"loss or gradient is not finite after step {progress.step}, at {batches}"
+        if decision == "pass over":
+            self._warn(f"{what}: no update, going on with the next")
             return
-        if self.rewinds == REWINDS or not self.ranks.from_first(self._has_checkpoint()):
-            raise InputError(f"{where}, {named}: start again with a lower lr or muon_lr")
-        self.rewinds, self.skipped = self.rewinds + 1, 0
-        self._restore()
-        self._follow_first_rank()
+        drawn, seconds = progress.drawn, progress.seconds
+        if decision == "stop" or not self.saving.restore():
+            raise InputError(f"{what}, again and again: start again with a lower lr or muon_lr")
         # the clock does not go back, and the batches that led here are not asked again
-        self.progress.drawn, self.progress.seconds = progress.drawn, progress.seconds
-        self._say("rewind", step=self.progress.step)
-        self._warn(f"{where}: back to step {self.progress.step}, on with the batches after {named}")
-
-    def _has_checkpoint(self) -> bool:
-        self._log_checkpoint(wait=True)
-        return bool(checkpoint_directories(self.checkpoints))
+        progress.drawn, progress.seconds = drawn, seconds
+        self._warn(f"{what}: back to step {progress.step}, going on with the batches after those")
 
     def _log_step(self, running: Running) -> None:
         progress = self.progress
@@ -244,12 +236,15 @@ class Pretraining:
     def _evaluate(self, last: bool = False) -> None:
         if self.valid is None:
             return
+        # at the depth that was trained: a stage knows nothing of the next one
+        depth = self.model.config.depth if last else self.depth
         self.last_evaluation = evaluate(
             self.model,
             self.valid,
             limit=self.recipe.evaluation_batches * (LAST_EVALUATION if last else 1),
             device=self.device,
             unigram=self.unigram,
+            depth=depth,
             ranks=self.ranks,
         )
         self._say(
@@ -258,43 +253,12 @@ class Pretraining:
             tokens=self.progress.tokens,
             seconds=self.progress.seconds,
             last=last,
+            depth=depth,
             **self.last_evaluation.asdict(),
         )
 
-    def _checkpoint(self, last: bool = False) -> None:
-        """Begin to save the state; the last one is waited for, and its failure is the run's."""
-        if not self.ranks.first:
-            return
-        self._log_checkpoint(wait=True, must=last)
-        if self.progress.step == self.saved_step:
-            return
-        # nothing can go on from such weights, and they would push out those before
-        if not all(bool(weight.isfinite().all()) for weight in self.model.parameters()):
-            raise InputError(
-                f"weights are not finite at step {self.progress.step}, nothing was saved: check "
-                f"the model that the run began with"
-            )
-        state = {**vars(self.progress), "recipe": self.recipe.to_yaml()}
-        self.writer.submit(take_snapshot(self.model, self.optimizers, state))
-        self.saved_step = self.progress.step
-        if last:
-            self._log_checkpoint(wait=True, must=True)
-            self.writer.close()
-
-    def _log_checkpoint(self, *, wait: bool, must: bool = False) -> None:
-        """Log the checkpoint whose writing has ended since; a failed one is only a warning."""
-        if not self.ranks.first:
-            return
-        try:
-            path = self.writer.finished(wait=wait)
-        except InputError as error:
-            if must:
-                raise
-            self.saved_step = -1
-            self._warn(str(error))
-            return
-        if path is not None:
-            self._say("checkpoint", step=int(path.name.removeprefix("step-")), path=path.name)
+    def _log_checkpoint(self, path: Path) -> None:
+        self._say("checkpoint", step=int(path.name.removeprefix("step-")), path=path.name)
 
     def _advise_on_rate(self) -> None:
         recipe = self.recipe
@@ -302,36 +266,6 @@ class Pretraining:
             sequences = recipe.batch_tokens * recipe.accumulation / recipe.max_length
             if advice := rate_advice(recipe.lr, sequences=sequences):
                 self._warn(advice)
-
-    def _restore(self) -> None:
-        """Take the state of the newest complete checkpoint; the first rank reads it for all."""
-        # killed before the first one: the run starts over
-        if not self.ranks.first or not checkpoint_directories(self.checkpoints):
-            return
-        state, warnings = load_newest_checkpoint(
-            self.checkpoints, model=self.model, optimizers=self.optimizers
-        )
-        for warning in warnings:
-            self._warn(warning)
-        recipe = state.pop("recipe", None)
-        if state.keys() != vars(self.progress).keys():
-            raise InputError(
-                f"{self.checkpoints} was written by another version of litebert: resume with that "
-                f"one, or choose another --output"
-            )
-        if recipe != self.recipe.to_yaml():
-            raise InputError(
-                f"{self.settings.output} was started with another recipe: resume with its own "
-                f"recipe.yaml, or choose another --output"
-            )
-        self.progress = Progress(**state)
-        self.saved_step = self.progress.step
-
-    def _follow_first_rank(self) -> None:
-        """Give every rank the weights, optimizer state and place in the run of the first."""
-        self.progress = Progress(**self.ranks.from_first(vars(self.progress)))
-        self.model.compute_dtype = getattr(torch, self.progress.precision)
-        follow_first(self.model, self.optimizers, self.ranks)
 
     def _warn(self, message: str) -> None:
         if self.ranks.first:

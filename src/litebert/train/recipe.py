@@ -31,9 +31,9 @@ class PretrainRecipe(BatchSettings):
     model: str = "albert-mini"
     """A preset name (litebert describe), a config.json with your own shape, or a model directory
     to go on from."""
-    depths: tuple[int, ...] = ()
-    """Depths of equal parts of the run, the model's own last: 3 6 applies the block 3 times in the
-    first half. For models that share all their layers."""
+    depth_stages: tuple[float, ...] = ()
+    """Shares of the model's depth in equal parts of the run, 1 last: with 0.5 1 the block is
+    applied half as often in the first half. For models that share all their layers."""
     minutes: float | None = None
     """Budget: minutes of training. Give exactly one of minutes, steps and tokens."""
     steps: int | None = None
@@ -85,15 +85,18 @@ class PretrainRecipe(BatchSettings):
         for name in ("weight_decay", "muon_weight_decay", "sentence_weight", "evaluations"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name}={getattr(self, name)} must be at least 0")
-        if self.depths and min(self.depths) < 1:
-            raise InputError(f"depths={self.depths} must be at least 1")
+        if self.depth_stages and not (
+            self.depth_stages[-1] == 1 and all(0 < share <= 1 for share in self.depth_stages)
+        ):
+            stages = " ".join(f"{share:g}" for share in self.depth_stages)
+            raise InputError(f"depth_stages={stages} must lie in (0, 1] and end with 1")
         super().__post_init__()
 
-    def depth_at(self, progress: float) -> int | None:
-        """How often the block is applied at a progress in [0, 1]; None for the model's depth."""
-        if not self.depths or progress >= 1:
-            return None
-        return self.depths[int(progress * len(self.depths))]
+    def depth_at(self, progress: float, *, full: int) -> int:
+        """How often the block of a model of depth `full` is applied at a progress in [0, 1]."""
+        if not self.depth_stages or progress >= 1:
+            return full
+        return max(1, round(self.depth_stages[int(progress * len(self.depth_stages))] * full))
 
     @property
     def budget(self) -> str:

@@ -121,20 +121,6 @@ def start_model(recipe: PretrainRecipe, *, vocab_size: int) -> Model:
     )
 
 
-def check_depths(depths: tuple[int, ...], config: ModelConfig) -> None:
-    """Raise InputError for a plan of depths that the model cannot follow."""
-    if config.sharing != "all":
-        raise InputError(
-            f"depths={' '.join(map(str, depths))}: only a model that shares all its layers runs at "
-            f"several depths; leave depths out"
-        )
-    if depths[-1] != config.depth:
-        raise InputError(
-            f"depths={' '.join(map(str, depths))} must end with the model's own depth, "
-            f"{config.depth}"
-        )
-
-
 def _read_shape(path: Path, vocab_size: int) -> ModelConfig:
     try:
         return ModelConfig(**{**json.loads(path.read_text("utf-8")), "vocab_size": vocab_size})
