@@ -4,15 +4,15 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from litebert.errors import InputError
-from litebert.text.corpus import Segments, disk_bytes, read_documents
-from litebert.text.prepare import prepare
+from litebert.text.corpus import Segments, disk_bytes
+from litebert.text.parts import one_by_one, prepare_files, processes, ray_cluster
 from litebert.text.shards import COUNTS, Shards, verify
 from litebert.text.tokenizer import load_tokenizer
 
@@ -36,6 +36,13 @@ class Settings:
     """Column of JSONL, Parquet and data sets that holds the text."""
     shard_mib: int = 64
     """MiB of token ids after which a shard ends at the next end of a document."""
+    workers: int = 1
+    """Processes that prepare parts of 64 MiB of files each; the shards are the same."""
+    engine: Literal["local", "ray"] = "local"
+    """local: processes of this machine. ray: tasks of a Ray cluster whose machines see FILES and
+    --output."""
+    address: str | None = None
+    """Address of the Ray cluster; one of this machine alone when left out."""
     json: bool = False
     """Print one JSON object to standard output."""
 
@@ -77,8 +84,9 @@ def _prepare(settings: Settings) -> tuple[Shards, dict[str, int]]:
             )
     assert settings.tokenizer is not None
     assert settings.output is not None
-    if settings.shard_mib < 1:
-        raise InputError(f"shard_mib={settings.shard_mib} must be at least 1")
+    for name in ("shard_mib", "workers"):
+        if getattr(settings, name) < 1:
+            raise InputError(f"{name}={getattr(settings, name)} must be at least 1")
     tokenizer = load_tokenizer(settings.tokenizer)
     console = Console(stderr=True)
     columns = (
@@ -88,27 +96,40 @@ def _prepare(settings: Settings) -> tuple[Shards, dict[str, int]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[rate]}"),
     )
+    characters = 0
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=disk_bytes(settings.files), rate="")
-        start, characters = time.perf_counter(), 0
+        task = progress.add_task("", total=None, rate="")
+        start = time.perf_counter()
+        one_by_one_total = disk_bytes(settings.files)
 
-        def on_text(number: int) -> None:
+        def on_read(read: int) -> None:
+            progress.update(task, total=one_by_one_total, advance=read)
+            rate = progress.tasks[0].completed / (time.perf_counter() - start) / 1e6
+            progress.update(task, rate=f"{rate:.1f} MB of files a second")
+
+        def on_part(done: int, parts: int, found: int) -> None:
             nonlocal characters
-            characters += number
+            characters += found
             rate = characters / (time.perf_counter() - start) / 1e6
-            progress.update(task, rate=f"{rate:.1f} MB/s of text, {characters / 1e6:,.0f} MB")
+            said = f"{rate:.1f} MB/s of text, {characters / 1e6:,.0f} MB"
+            if alone:
+                progress.update(task, rate=said)
+            else:
+                progress.update(task, total=parts, completed=done, rate=said)
 
-        documents = read_documents(
+        alone = settings.engine == "local" and settings.workers == 1
+        if settings.engine == "ray":
+            engine = ray_cluster(settings.address)
+        else:
+            engine = one_by_one(on_read) if alone else processes(settings.workers)
+        shards = prepare_files(
             settings.files,
-            segments=settings.segments,
-            text_column=settings.text_column,
-            on_read=lambda read: progress.advance(task, read),
-        )
-        shards = prepare(
-            documents,
             tokenizer=tokenizer,
             output=settings.output,
+            engine=engine,
             shard_bytes=settings.shard_mib << 20,
-            on_text=on_text,
+            segments=settings.segments,
+            text_column=settings.text_column,
+            on_part=on_part,
         )
     return shards, {"characters": characters}

@@ -32,6 +32,23 @@ def prepare(
     full.
     """
     writer = ShardWriter(output, tokenizer=tokenizer, shard_bytes=shard_bytes)
+    prepare_into(writer, documents, tokenizer=tokenizer, on_text=on_text)
+    try:
+        writer.close()
+    except BaseException:
+        writer.abort()
+        raise
+    return Shards.open(output)
+
+
+def prepare_into(
+    writer: ShardWriter,
+    documents: Iterable[Document],
+    *,
+    tokenizer: Tokenizer,
+    on_text: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Encode documents into a writer that is not closed yet; an error empties its directory."""
     encoder = CorpusEncoder(tokenizer)
     try:
         for batch in _batches(documents):
@@ -45,11 +62,9 @@ def prepare(
                 document_paragraphs=_counts(batch),
             )
             on_text(sum(map(len, segments)))
-        writer.close()
     except BaseException:
         writer.abort()
         raise
-    return Shards.open(output)
 
 
 def _counts(lists: Sequence[Sized]) -> np.ndarray:

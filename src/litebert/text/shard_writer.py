@@ -39,23 +39,10 @@ class ShardWriter:
 
         Raises InputError when the directory exists and is not empty.
         """
-        self._directory = Path(directory)
+        self._directory = claim_directory(directory)
         self._tokenizer = tokenizer
-        if self._directory.exists() and (
-            not self._directory.is_dir() or any(self._directory.iterdir())
-        ):
-            raise InputError(f"{self._directory}: exists and is not empty; give a new directory")
-        self._directory.mkdir(parents=True, exist_ok=True)
-        self._dtype = np.dtype(np.uint16 if tokenizer.vocab_size <= 65_535 else np.uint32)
+        self._dtype = _dtype(tokenizer)
         self._limit = max(1, shard_bytes // self._dtype.itemsize)
-        self._head = {
-            "format": FORMAT,
-            "version": VERSION,
-            "vocab_size": tokenizer.vocab_size,
-            "special": tokenizer.special,
-            "tokenizer_fingerprint": tokenizer.fingerprint,
-            "dtype": self._dtype.name,
-        }
         self._entries: list[dict[str, Any]] = []
         self._tokens: list[np.ndarray] = []
         self._lengths: list[np.ndarray] = []
@@ -108,24 +95,23 @@ class ShardWriter:
             if self._held >= self._limit:
                 self._flush()
 
-    def close(self) -> None:
+    def close(self, *, may_be_empty: bool = False) -> None:
         """Write what is held, the tokenizer, and then index.json: now the corpus can be opened.
 
-        Raises InputError when no document had any token, or the disk is full.
+        Raises InputError when the disk is full, or no document had any token unless it may be so.
         """
         if self._held:
             self._flush()
-        if not self._entries:
-            raise InputError("no text: every document is empty; nothing was prepared")
-        totals = {count: sum(entry[count] for entry in self._entries) for count in COUNTS}
         dropped = {
             "dropped_segments": self.dropped_segments,
             "dropped_documents": self.dropped_documents,
         }
-        index = self._head | totals | dropped | {"shards": self._entries}
-        with _full_disk_named(self._directory):
-            self._tokenizer.save(self._directory / "tokenizer")
-        self._write(INDEX, (json.dumps(index, indent=2) + "\n").encode())
+        if self._entries or not may_be_empty:
+            write_index(
+                self._directory, tokenizer=self._tokenizer, entries=self._entries, dropped=dropped
+            )
+        else:
+            _write(self._directory, INDEX, json.dumps({"shards": [], **dropped}).encode())
 
     def abort(self) -> None:
         """Delete what was written so far, so that the directory can be used again."""
@@ -143,7 +129,7 @@ class ShardWriter:
         }
         name = f"shard-{len(self._entries):05d}.safetensors"
         content = save(arrays)
-        self._write(name, content)
+        _write(self._directory, name, content)
         self._entries.append(
             {
                 "file": name,
@@ -155,15 +141,57 @@ class ShardWriter:
         self._tokens, self._lengths, self._paragraphs, self._documents = [], [], [], []
         self._held = 0
 
-    def _write(self, name: str, content: bytes) -> None:
-        temporary = self._directory / f"{name}.part"
-        with _full_disk_named(self._directory):
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(self._directory / name)
-            sync_directory(self._directory)
+
+def claim_directory(directory: str | Path) -> Path:
+    """Make a directory for shards; raises InputError when it exists and is not empty."""
+    directory = Path(directory)
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise InputError(f"{directory}: exists and is not empty; give a new directory")
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def write_index(
+    directory: Path,
+    *,
+    tokenizer: Tokenizer,
+    entries: list[dict[str, Any]],
+    dropped: dict[str, int],
+) -> None:
+    """Write the tokenizer and then index.json, which makes a corpus of the shards in a directory.
+
+    Raises InputError when there are none, or the disk is full.
+    """
+    if not entries:
+        raise InputError("no text: every document is empty; nothing was prepared")
+    head = {
+        "format": FORMAT,
+        "version": VERSION,
+        "vocab_size": tokenizer.vocab_size,
+        "special": tokenizer.special,
+        "tokenizer_fingerprint": tokenizer.fingerprint,
+        "dtype": _dtype(tokenizer).name,
+    }
+    totals = {count: sum(entry[count] for entry in entries) for count in COUNTS}
+    with _full_disk_named(directory):
+        tokenizer.save(directory / "tokenizer")
+    index = head | totals | dropped | {"shards": entries}
+    _write(directory, INDEX, (json.dumps(index, indent=2) + "\n").encode())
+
+
+def _dtype(tokenizer: Tokenizer) -> np.dtype:
+    return np.dtype(np.uint16 if tokenizer.vocab_size <= 65_535 else np.uint32)
+
+
+def _write(directory: Path, name: str, content: bytes) -> None:
+    temporary = directory / f"{name}.part"
+    with _full_disk_named(directory):
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(directory / name)
+        sync_directory(directory)
 
 
 @contextlib.contextmanager
