@@ -8,6 +8,7 @@ Prints one JSON line; both losses are nats per masked token, computed in fp32.
 
 import argparse
 import json
+from importlib.metadata import version
 
 import torch
 from torch.nn import functional as F
@@ -18,6 +19,7 @@ from litebert.text.batch_settings import BatchSettings
 from litebert.text.batches import PretrainBatch
 from litebert.text.shards import Shards
 from litebert.train.evaluation import evaluate, held_out_batches
+from report import line
 
 
 @torch.inference_mode()
@@ -64,17 +66,17 @@ def main(argv: list[str] | None = None) -> None:
     # the batches that `evaluate` looks at: evenly over the corpus
     numbers = [index * batches.num_batches // count for index in range(count)]
     theirs = transformers_loss(asked.model, [batches.batch(number) for number in numbers])
-    result = {
-        "bench": "heldout_loss",
-        "model": asked.model,
-        "data": asked.data,
-        "batches": count,
-        "predictions": ours.predictions,
-        "ours": ours.mlm_loss,
-        "transformers": theirs,
-        "difference": ours.mlm_loss - theirs,
-    }
-    print(json.dumps(result))
+    found = line(
+        "heldout_loss",
+        case=f"{asked.model} on {asked.data}, {count} batches",
+        unit="nats per masked token",
+        runs=[ours.mlm_loss],
+        peer=f"transformers {version('transformers')}",
+        peer_value=theirs,
+    )
+    # all digits, since it is the difference that is asked
+    exact = {"ours": ours.mlm_loss, "difference": ours.mlm_loss - theirs}
+    print(json.dumps(json.loads(found) | exact | {"predictions": ours.predictions}))
 
 
 if __name__ == "__main__":
