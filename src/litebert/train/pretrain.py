@@ -96,6 +96,7 @@ class Pretraining:
         self.depth = self.model.config.depth
         self.stop_signal: int | None = None
         self.stopped_at = 0.0
+        self.stopped = False
         self.last_evaluation: Evaluation | None = None
         self.log: EventLog | None = None
 
@@ -130,10 +131,13 @@ class Pretraining:
         self._advise_on_rate()
         with self._stopping_on_signals():
             self._train()
-        if self.stop_signal is None:
+            # a signal that came after the last step of all ranks has nothing left to stop
+            if not self.stopped:
+                self.stop_signal = None
+        if not self.stopped:
             self._evaluate(last=True)
         self.saving.save(last=True)
-        self._say("end", step=self.progress.step, finished=self.stop_signal is None)
+        self._say("end", step=self.progress.step, finished=not self.stopped)
         if self.log is not None:
             self.log.close()
         return self.progress
@@ -179,9 +183,10 @@ class Pretraining:
         signals = self.stop_signal or 0
         seconds, stops = self.ranks.total([progress.seconds if first else 0.0, signals])
         progress.seconds = seconds
-        if stops and self.stop_signal is None:
+        self.stopped = bool(stops)
+        if self.stopped and self.stop_signal is None:
             self.stop_signal = signal.SIGTERM
-        return bool(stops) or progress.share(self.recipe) >= 1
+        return self.stopped or progress.share(self.recipe) >= 1
 
     def _batches_of_steps(self) -> Iterator[list[tuple[int, PretrainBatch]]]:
         """This rank's batches of each step in turn, with their numbers."""
