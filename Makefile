@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup quickstart test test-slow test-tensorflow check bench clean
+.PHONY: setup quickstart test test-faults test-slow test-tensorflow check bench clean
 
 setup: .venv/installed-dev
 
@@ -24,7 +24,11 @@ quickstart: .venv/installed
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -m "not slow"
 
-# Minutes each: a run killed ten times.
+# Kills, full disks, damaged files, NaN, lost ranks: all of it, the slow ones too.
+test-faults: .venv/installed-dev
+	$(BIN)/python -m pytest tests/faults tests/train/test_distributed.py
+
+# Minutes each: a run killed twenty times.
 test-slow: .venv/installed-dev
 	$(BIN)/python -m pytest -m slow
 

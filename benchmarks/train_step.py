@@ -1,10 +1,13 @@
 """Tokens per second of a whole training step, ours beside transformers' AlbertForPreTraining.
 
     python benchmarks/train_step.py --peer transformers [--cases "mini 32x128 V8000" ...] [--runs 7]
+    python benchmarks/train_step.py --peer transformers --cases "base documents" --data SHARDS
 
-A step is forward, backward, clipping to 1.0 and AdamW on sequences of equal length, 15 % of the
-tokens predicted, dropout 0, in bf16: the peer under autocast with logits at all positions and -100
-where nothing is asked, as its documentation leads one to write it. Steps alternate in one process.
+A step is forward, backward, clipping to 1.0 and AdamW, 15 % of the tokens predicted, dropout 0, in
+bf16: the peer under autocast with logits at all positions and -100 where nothing is asked, as its
+documentation leads one to write it. "mini 32x128 V8000" is 32 random sequences of 128 tokens;
+"documents" are 64 paragraphs of a prepared corpus, cut at 512, ours packed and the peer's padded to
+the longest. Only real tokens count. Steps alternate in one process.
 Prints one JSON line a case (benchmarks/report.py); `ours` and `peer_value` are medians.
 """
 
@@ -19,9 +22,11 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from litebert import PRESETS, ModelConfig, PackedBatch, build
+from litebert.text.shards import Shards
 from litebert.train.objective import Targets, losses
 from litebert.train.optimizer import build_optimizers
 from litebert.train.recipe import PretrainRecipe
@@ -29,43 +34,68 @@ from report import line
 
 CASES = ("mini 32x128 V30000", "mini 32x128 V8000", "base 8x128 V30000")
 MASK_RATE, RATE, CLIP = 0.15, 1e-3, 1.0
+DOCUMENTS, LONGEST = 64, 512
 
 
 class Batch:
-    """One random batch that both sides get."""
+    """Sequences that both sides get, 15 % of their tokens asked."""
 
-    def __init__(self, rows: int, length: int, vocab_size: int) -> None:
+    def __init__(self, tokens: torch.Tensor, lengths: tuple[int, ...], vocab_size: int) -> None:
+        """`tokens` (T,) are those of all sequences, end to end."""
         generator = torch.Generator().manual_seed(0)
-        self.rows, self.length, total = rows, length, rows * length
-        self.tokens = torch.randint(5, vocab_size, (total,), generator=generator)
-        predictions = round(MASK_RATE * total)
+        self.tokens, self.lengths, self.vocab_size = tokens, lengths, vocab_size
+        predictions = round(MASK_RATE * len(tokens))
         self.targets = Targets(
-            positions=torch.randperm(total, generator=generator)[:predictions].sort().values,
+            positions=torch.randperm(len(tokens), generator=generator)[:predictions].sort().values,
             tokens=torch.randint(5, vocab_size, (predictions,), generator=generator),
-            sentences=torch.randint(0, 2, (rows,), generator=generator),
+            sentences=torch.randint(0, 2, (len(lengths),), generator=generator),
         )
 
     def packed(self) -> PackedBatch:
         """The batch as our model takes it; made anew each step, as training does."""
         return PackedBatch(
             self.tokens,
-            torch.arange(self.length).repeat(self.rows),
+            torch.cat([torch.arange(length) for length in self.lengths]),
             torch.zeros_like(self.tokens),
-            (self.length,) * self.rows,
+            self.lengths,
         )
 
     def padded(self) -> dict[str, torch.Tensor]:
         """The batch as transformers takes it."""
+        real = torch.arange(max(self.lengths)) < torch.tensor(self.lengths)[:, None]
         labels = torch.full_like(self.tokens, -100)
         labels[self.targets.positions] = self.targets.tokens
-        shape = (self.rows, self.length)
+
+        def rows(values: torch.Tensor, fill: int) -> torch.Tensor:
+            return torch.full(real.shape, fill).masked_scatter(real, values)
+
         return {
-            "input_ids": self.tokens.view(shape),
-            "token_type_ids": torch.zeros(shape, dtype=torch.long),
-            "attention_mask": torch.ones(shape, dtype=torch.long),
-            "labels": labels.view(shape),
+            "input_ids": rows(self.tokens, 0),
+            "token_type_ids": torch.zeros(real.shape, dtype=torch.long),
+            "attention_mask": real.long(),
+            "labels": rows(labels, -100),
             "sentence_order_label": self.targets.sentences,
         }
+
+
+def random_batch(rows: int, length: int, vocab_size: int) -> Batch:
+    """Sequences of equal length and random tokens."""
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(5, vocab_size, (rows * length,), generator=generator)
+    return Batch(tokens, (length,) * rows, vocab_size)
+
+
+def paragraphs_batch(path: Path) -> Batch:
+    """DOCUMENTS paragraphs of a prepared corpus, drawn evenly, each with [CLS] and [SEP]."""
+    shards = Shards.open(path)
+    shard = shards.shards[0]
+    borders = shard.segments[shard.paragraphs]
+    first, last = shards.special["cls"], shards.special["sep"]
+    sequences = []
+    for number in np.linspace(0, len(borders) - 2, DOCUMENTS).astype(int):
+        tokens = shard.tokens[borders[number] : borders[number + 1]][: LONGEST - 2]
+        sequences.append(torch.tensor([first, *tokens.tolist(), last]))
+    return Batch(torch.cat(sequences), tuple(map(len, sequences)), shards.vocab_size)
 
 
 def our_step(config: ModelConfig, batch: Batch) -> Callable[[], float]:
@@ -74,7 +104,7 @@ def our_step(config: ModelConfig, batch: Batch) -> Callable[[], float]:
     model = build(config).train()
     model.compute_dtype = torch.bfloat16
     optimizers = build_optimizers(model, recipe)
-    predictions, sentences = len(batch.targets.tokens), batch.rows
+    predictions, sentences = len(batch.targets.tokens), len(batch.lengths)
 
     def step() -> float:
         sums = losses(model, batch.packed(), batch.targets)
@@ -120,14 +150,23 @@ def peer_step(config: ModelConfig, batch: Batch) -> Callable[[], float]:
     return step
 
 
-def measure(case: str, *, peer: bool, runs: int) -> str:
-    """One case as a line of JSON."""
-    shape = re.fullmatch(r"(\w+) (\d+)x(\d+) V(\d+)", case)
+def batch_of(case: str, data: Path | None) -> tuple[ModelConfig, Batch]:
+    """Model and batch that a case names."""
+    shape = re.fullmatch(r"(\w+) (?:(documents)|(\d+)x(\d+) V(\d+))", case)
     if shape is None or f"albert-{shape[1]}" not in PRESETS:
-        sys.exit(f"case {case!r} is not like {CASES[0]!r}")
-    rows, length, vocab_size = (int(shape[group]) for group in (2, 3, 4))
-    config = replace(PRESETS[f"albert-{shape[1]}"], vocab_size=vocab_size)
-    batch = Batch(rows, length, vocab_size)
+        sys.exit(f"case {case!r} is neither like {CASES[0]!r} nor like 'base documents'")
+    if shape[2]:
+        if data is None:
+            sys.exit(f"case {case!r} needs --data SHARDS (litebert prepare)")
+        batch = paragraphs_batch(data)
+    else:
+        batch = random_batch(*(int(shape[group]) for group in (3, 4, 5)))
+    return replace(PRESETS[f"albert-{shape[1]}"], vocab_size=batch.vocab_size), batch
+
+
+def measure(case: str, *, data: Path | None, peer: bool, runs: int) -> str:
+    """One case as a line of JSON."""
+    config, batch = batch_of(case, data)
     steps = [our_step(config, batch)] + ([peer_step(config, batch)] if peer else [])
     losses_at_start = [step() for step in steps]
     # Fresh weights of both sides: the losses agree unless the two do not do the same work.
@@ -137,7 +176,7 @@ def measure(case: str, *, peer: bool, runs: int) -> str:
         for side, step in zip(rates, steps, strict=True):
             start = time.perf_counter()
             step()
-            side.append(rows * length / (time.perf_counter() - start))
+            side.append(len(batch.tokens) / (time.perf_counter() - start))
     case = f"{case}, bf16, {torch.get_num_threads()} threads"
     if not peer:
         return line("train_step", case=case, unit="tokens/s", runs=rates[0])
@@ -158,10 +197,12 @@ def main() -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--peer", choices=["transformers"], help="also measure this library")
     parser.add_argument("--cases", nargs="+", default=CASES, metavar="CASE", help="as the default")
+    parser.add_argument("--data", type=Path, metavar="SHARDS", help="paragraphs for 'documents'")
     parser.add_argument("--runs", type=int, default=7, help="steps of each side that are timed")
     arguments = parser.parse_args()
     for case in arguments.cases:
-        print(measure(case, peer=arguments.peer is not None, runs=arguments.runs), flush=True)
+        peer = arguments.peer is not None
+        print(measure(case, data=arguments.data, peer=peer, runs=arguments.runs), flush=True)
 
 
 if __name__ == "__main__":

@@ -48,10 +48,11 @@ def documents(count: int, *, seed: int) -> list[list[list[str]]]:
 
 
 def make_corpus(place: Path) -> Path:
-    """Shards train/ and valid/ of one tokenizer, and shape.json."""
+    """Shards train/ (several) and valid/ of one tokenizer, and shape.json."""
     (place / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n")
     tokenizer = load_tokenizer(place / "vocab.txt")
-    prepare(documents(200, seed=1), tokenizer=tokenizer, output=place / "train")
+    train = place / "train"
+    prepare(documents(200, seed=1), tokenizer=tokenizer, output=train, shard_bytes=4096)
     prepare(documents(60, seed=2), tokenizer=tokenizer, output=place / "valid")
     (place / "shape.json").write_text(json.dumps(SHAPE))
     return place

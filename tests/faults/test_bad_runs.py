@@ -113,7 +113,7 @@ def test_tokenizer_that_did_not_make_the_training_shards(
     shutil.rmtree(data / "tokenizer")
     other_tokenizer.save(data / "tokenizer")
     argv = arguments(steps(corpus, data=data), tmp_path / "run")
-    refused(argv, data, "not made by the tokenizer")
+    refused(argv, data / "tokenizer/tokenizer.json", "does not have the sha256", "prepare")
 
 
 @pytest.mark.parametrize("which", ["data", "valid"])
@@ -125,7 +125,7 @@ def test_damaged_shard_is_refused_before_training(corpus, tmp_path, refused, whi
     middle = len(content) * 3 // 4  # tokens are the second half of the file
     argv = arguments(steps(corpus, **{which: copy}), tmp_path / "run")
     shard.write_bytes(content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :])
-    refused(argv, shard, "altered")
+    refused(argv, shard, "does not have the sha256")
     assert main(["prepare", "--verify", str(copy)]) == 2
     shard.write_bytes(content[:-1])
     refused(argv, shard, "bytes where index.json says")

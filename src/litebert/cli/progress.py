@@ -47,7 +47,9 @@ class RunProgress:
             self._print(
                 f"{event} at step {values['step']}: {values['model']}, "
                 f"{values['parameters']:,} parameters, {values['precision']} on "
-                f"{values['device']}, {values['threads']} threads"
+                f"{values['device']}, {values['threads']} threads; "
+                f"{values['flops_per_token'] / 1e6:,.0f} MFLOP a token, products reach "
+                f"{values['ceiling'] / 1e9:,.0f} GFLOP/s"
             )
         elif event == "warning":
             self._print(f"warning: {values['message']}")
@@ -74,4 +76,5 @@ def _state(values: dict) -> str:
     text = f"loss {values['mlm_loss']:.3f} acc {values['mlm_accuracy']:.3f}"
     if "sentence_accuracy" in values:
         text += f" order {values['sentence_accuracy']:.3f}"
-    return f"{text} {values['tokens_per_second']:,.0f} tokens/s"
+    speed = f"{values['tokens_per_second']:,.0f} tokens/s, {values['utilisation']:.0%} of products"
+    return f"{text} {speed}"

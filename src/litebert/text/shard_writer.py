@@ -7,7 +7,6 @@ full disk leaves either nothing readable or everything. Reading is in shards.py.
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from safetensors.numpy import save
 
 from litebert.errors import InputError
 from litebert.files import sync_directory
+from litebert.manifest import hashes_of, seal
 from litebert.text.shards import COUNTS, FORMAT, INDEX, VERSION
 from litebert.text.tokenizer import Tokenizer
 
@@ -111,7 +111,7 @@ class ShardWriter:
                 self._directory, tokenizer=self._tokenizer, entries=self._entries, dropped=dropped
             )
         else:
-            _write(self._directory, INDEX, json.dumps({"shards": [], **dropped}).encode())
+            _write(self._directory, INDEX, seal({"shards": [], **dropped}))
 
     def abort(self) -> None:
         """Delete what was written so far, so that the directory can be used again."""
@@ -175,8 +175,8 @@ def write_index(
     totals = {count: sum(entry[count] for entry in entries) for count in COUNTS}
     with _full_disk_named(directory):
         tokenizer.save(directory / "tokenizer")
-    index = head | totals | dropped | {"shards": entries}
-    _write(directory, INDEX, (json.dumps(index, indent=2) + "\n").encode())
+    files = {"tokenizer_files": hashes_of(directory / "tokenizer"), "shards": entries}
+    _write(directory, INDEX, seal(head | totals | dropped | files))
 
 
 def _dtype(tokenizer: Tokenizer) -> np.dtype:

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from litebert.errors import InputError
-from litebert.files import sha256_of, sync_directory
+from litebert.files import sync_directory
+from litebert.manifest import find_fault, hashes_of, seal, unseal
 from litebert.model.encoder import Model
 
 MANIFEST = "manifest.json"
@@ -70,8 +71,8 @@ def write_checkpoint(directory: Path, snapshot: Snapshot, *, keep: int) -> Path:
         save_file(snapshot.weights, temporary / "model.safetensors")
         save_file(snapshot.optimizer, temporary / "optimizer.safetensors")
         (temporary / "state.json").write_text(json.dumps(snapshot.state))
-        hashes = {path.name: sha256_of(path) for path in sorted(temporary.iterdir())}
-        (temporary / MANIFEST).write_text(json.dumps(hashes))
+        manifest = seal({"files": hashes_of(temporary)})
+        (temporary / MANIFEST).write_bytes(manifest)
         for path in temporary.iterdir():
             _sync(path)
         sync_directory(temporary)
@@ -88,7 +89,8 @@ def write_checkpoint(directory: Path, snapshot: Snapshot, *, keep: int) -> Path:
     # one of a later step was damaged, or this run would have gone on from it
     newer = complete.index(target)
     for other in complete[:newer] + complete[newer + keep :]:
-        shutil.rmtree(other)
+        # one that cannot be deleted now is deleted with the next
+        shutil.rmtree(other, ignore_errors=True)
     return target
 
 
@@ -150,13 +152,10 @@ def load_newest_checkpoint(
 def verify_checkpoint(path: Path) -> str | None:
     """What is wrong with a checkpoint, naming the file; None when every hash is right."""
     try:
-        hashes = json.loads((path / MANIFEST).read_text())
-        for name, expected in hashes.items():
-            if sha256_of(path / name) != expected:
-                return f"{name} does not have the sha256 {expected[:12]}... of the manifest"
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        return f"{MANIFEST} or a file it names cannot be read: {error}"
-    return None
+        hashes = unseal((path / MANIFEST).read_bytes())["files"]
+    except (OSError, ValueError) as error:
+        return f"{path / MANIFEST} cannot be read: {error}"
+    return find_fault(path, hashes)
 
 
 def _restore(path: Path, model: Model, optimizers: list[Optimizer]) -> dict[str, Any]:

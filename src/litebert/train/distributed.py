@@ -108,7 +108,15 @@ def join(device: torch.device) -> Ranks:
     """The ranks that torchrun's environment variables describe; one rank without them."""
     if not started_by_torchrun():
         return Ranks()
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    # After a restart torchrun gives the store of the attempt before, with addresses of dead ranks.
+    store, rank, size = next(dist.rendezvous("env://"))
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    dist.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        store=dist.PrefixStore(f"attempt {attempt}", store),
+        rank=rank,
+        world_size=size,
+    )
     host = dist.new_group(backend="gloo")
     assert isinstance(host, dist.ProcessGroup)  # this rank is in it, since all are
     return Ranks(dist.get_rank(), dist.get_world_size(), host)

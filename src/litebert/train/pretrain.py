@@ -9,10 +9,10 @@ import itertools
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from litebert.errors import InputError
@@ -26,7 +26,7 @@ from litebert.train.events import EventLog
 from litebert.train.nonfinite import NonFiniteSteps
 from litebert.train.optimizer import build_optimizers
 from litebert.train.progress import Progress, Running
-from litebert.train.provenance import code_version, hardware, library_versions
+from litebert.train.provenance import provenance
 from litebert.train.recipe import PretrainRecipe, RunSettings
 from litebert.train.saving import Saving
 from litebert.train.schedule import rate_advice, rate_factor
@@ -38,6 +38,8 @@ from litebert.train.start import (
     start_model,
 )
 from litebert.train.step import StepResult, TrainingStep
+from litebert.train.stopping import StopRequest
+from litebert.train.utilisation import Utilisation, product_ceiling
 
 # The last evaluation looks at this many times the batches of those during the run.
 LAST_EVALUATION = 10
@@ -94,8 +96,7 @@ class Pretraining:
         )
         self.not_finite = NonFiniteSteps()
         self.depth = self.model.config.depth
-        self.stop_signal: int | None = None
-        self.stopped_at = 0.0
+        self.stop = StopRequest()
         self.stopped = False
         self.last_evaluation: Evaluation | None = None
         self.log: EventLog | None = None
@@ -114,6 +115,7 @@ class Pretraining:
                 tensorboard=self.settings.tensorboard,
                 resume_step=self.progress.step if resumed else None,
             )
+        self.utilisation = self._measure_ceiling()
         self._say(
             "resume" if resumed else "start",
             step=self.progress.step,
@@ -123,17 +125,14 @@ class Pretraining:
             device=str(self.device),
             threads=torch.get_num_threads(),
             ranks=self.ranks.size,
-            hardware=hardware(self.device),
-            commit=code_version(),
-            versions=library_versions(),
+            flops_per_token=self.utilisation.flops_per_token(self.model.config.depth),
+            ceiling=self.utilisation.ceiling,
             config=asdict(self.model.config),
+            **provenance(self.device),
         )
         self._advise_on_rate()
-        with self._stopping_on_signals():
+        with self.stop:
             self._train()
-            # a signal that came after the last step of all ranks has nothing left to stop
-            if not self.stopped:
-                self.stop_signal = None
         if not self.stopped:
             self._evaluate(last=True)
         self.saving.save(last=True)
@@ -141,6 +140,14 @@ class Pretraining:
         if self.log is not None:
             self.log.close()
         return self.progress
+
+    @property
+    def stop_signal(self) -> int | None:
+        """The signal that stopped the run on any rank; None for a run that went to its end.
+
+        One that came after the last step of all ranks had nothing left to stop.
+        """
+        return (self.stop.signal or signal.SIGTERM) if self.stopped else None
 
     def _train(self) -> None:
         recipe, progress = self.recipe, self.progress
@@ -180,12 +187,9 @@ class Pretraining:
     def _is_over(self) -> bool:
         """Whether to stop before the next step; all ranks agree on it and on the time."""
         progress, first = self.progress, self.ranks.first
-        signals = self.stop_signal or 0
-        seconds, stops = self.ranks.total([progress.seconds if first else 0.0, signals])
+        seconds, stops = self.ranks.total([progress.seconds if first else 0.0, bool(self.stop)])
         progress.seconds = seconds
         self.stopped = bool(stops)
-        if self.stopped and self.stop_signal is None:
-            self.stop_signal = signal.SIGTERM
         return self.stopped or progress.share(self.recipe) >= 1
 
     def _batches_of_steps(self) -> Iterator[list[tuple[int, PretrainBatch]]]:
@@ -226,8 +230,17 @@ class Pretraining:
         progress.drawn, progress.seconds = drawn, seconds
         self._warn(f"{what}: back to step {progress.step}, going on with the batches after those")
 
+    def _measure_ceiling(self) -> Utilisation:
+        rate = product_ceiling(self.device, self.model.compute_dtype)
+        return Utilisation(
+            self.model.config,
+            lengths=np.diff(self.batches.batch(0).offsets),
+            mask_rate=self.recipe.predictions / self.recipe.batch_tokens,
+            ceiling=self.ranks.size * rate,
+        )
+
     def _log_step(self, running: Running) -> None:
-        progress = self.progress
+        progress, means = self.progress, running.means()
         self._say(
             "step",
             step=progress.step,
@@ -235,7 +248,8 @@ class Pretraining:
             seconds=progress.seconds,
             share=progress.share(self.recipe),
             rate_factor=rate_factor(min(1.0, progress.share(self.recipe)), self.recipe.warmup),
-            **running.means(),
+            utilisation=self.utilisation.at(means["tokens_per_second"], depth=self.depth),
+            **means,
         )
 
     def _evaluate(self, last: bool = False) -> None:
@@ -280,21 +294,3 @@ class Pretraining:
         if self.log is not None:
             self.log.write(event, **values)
             self.watch(event, values)
-
-    @contextmanager
-    def _stopping_on_signals(self) -> Iterator[None]:
-        """Turn the first Ctrl-C or SIGTERM into "finish this step, save, stop"."""
-
-        def stop(number: int, frame: object) -> None:
-            # a launcher passes on what its terminal already sent: twice at once is one signal
-            if self.stop_signal is None:
-                self.stop_signal, self.stopped_at = number, time.monotonic()
-            elif time.monotonic() - self.stopped_at > 1:
-                raise KeyboardInterrupt
-
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

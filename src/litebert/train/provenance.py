@@ -4,10 +4,22 @@ import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
+# Whose version can change a number.
 LIBRARIES = ("torch", "numpy", "tokenizers", "safetensors")
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """What made a number, beside the recipe: `hardware`, `commit` and `versions`."""
+    libraries = {name: version(name) for name in LIBRARIES}
+    return {
+        "hardware": _hardware(device),
+        "commit": code_version(),
+        "versions": {"python": platform.python_version()} | libraries,
+    }
 
 
 def code_version() -> str:
@@ -26,12 +38,7 @@ def code_version() -> str:
     return commit + ("+changes" if changed else "")
 
 
-def library_versions() -> dict[str, str]:
-    """Python and the libraries whose version can change a number."""
-    return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
-
-
-def hardware(device: torch.device) -> str:
+def _hardware(device: torch.device) -> str:
     """The processor's or GPU's name."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)

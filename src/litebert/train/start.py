@@ -5,7 +5,6 @@ import ctypes
 import json
 import os
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from litebert.model.encoder import Model, build
 from litebert.text.shards import Shards, verify
 from litebert.text.tokenizer import Tokenizer
 from litebert.train.recipe import Precision, PretrainRecipe
+from litebert.train.utilisation import product_rate
 
 HASHED_BYTES = 1 << 30
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -60,21 +60,12 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
         return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
     if device.type == "cuda":
         return torch.bfloat16
-    times = {dtype: _product_seconds(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    rates = {
+        dtype: product_rate(device, dtype, side=512) for dtype in (torch.float32, torch.bfloat16)
+    }
     # only a clear win counts: CPUs without bf16 arithmetic emulate it, several times slower
-    faster = times[torch.bfloat16] < 0.8 * times[torch.float32]
+    faster = 0.8 * rates[torch.bfloat16] > rates[torch.float32]
     return torch.bfloat16 if faster else torch.float32
-
-
-def _product_seconds(dtype: torch.dtype) -> float:
-    a = torch.ones(512, 512, dtype=dtype)
-    best = float("inf")
-    for _ in range(5):
-        began = time.perf_counter()
-        for _ in range(4):
-            torch.mm(a, a)
-        best = min(best, time.perf_counter() - began)
-    return best
 
 
 def open_shards(path: Path, tokenizer: Tokenizer) -> Shards:

@@ -1,0 +1,40 @@
+"""Utilisation counts real work: by hand for one shape, and never above what products reach."""
+
+import numpy as np
+import pytest
+import torch
+
+from litebert import PRESETS
+from litebert.train.events import read_events
+from litebert.train.pretrain import Pretraining
+from litebert.train.recipe import RunSettings
+from litebert.train.utilisation import Utilisation, attended_length, product_ceiling
+from tiny_runs import tiny_recipe
+
+
+def test_attended_length_is_the_mean_over_tokens():
+    lengths = np.array([1, 7, 128, 512])
+    of_each_token = np.repeat(lengths, lengths)
+    assert attended_length(lengths) == pytest.approx(of_each_token.mean())
+
+
+def test_albert_base_by_the_reference():
+    """0.528 GFLOP a token at 128 tokens and 15 %; 750,000 tokens/s are half of 790 TFLOP/s."""
+    found = Utilisation(
+        PRESETS["albert-base"], lengths=np.array([128] * 8), mask_rate=0.15, ceiling=790e12
+    )
+    assert found.flops_per_token(12) == pytest.approx(0.528e9, rel=0.005)
+    assert found.at(748e3, depth=12) == pytest.approx(0.5, rel=0.005)
+    assert found.flops_per_token(6) < 0.55 * found.flops_per_token(12)
+
+
+def test_ceiling_is_above_what_a_model_reaches(corpus, tmp_path):
+    device = torch.device("cpu")
+    assert product_ceiling(device, torch.float32) > 1e9
+    settings = RunSettings(output=tmp_path, workers=0, tensorboard=False, log_every=0.0)
+    Pretraining(tiny_recipe(corpus, steps=5), settings).run()
+    start, *events = read_events(tmp_path / "events.jsonl")
+    assert start["ceiling"] > 1e9
+    shares = [e["utilisation"] for e in events if e["event"] == "step"]
+    assert len(shares) == 5
+    assert all(0 < share < 1 for share in shares)
