@@ -7,7 +7,8 @@ A step is forward, backward, clipping to 1.0 and AdamW, 15 % of the tokens predi
 bf16: the peer under autocast with logits at all positions and -100 where nothing is asked, as its
 documentation leads one to write it. "mini 32x128 V8000" is 32 random sequences of 128 tokens;
 "documents" are 64 paragraphs of a prepared corpus, cut at 512, ours packed and the peer's padded to
-the longest. Only real tokens count. Steps alternate in one process.
+the longest. Only real tokens count. Steps alternate in one process. `utilisation` is our arithmetic a second over
+that of the fastest matrix product of the same process.
 Prints one JSON line a case (benchmarks/report.py); `ours` and `peer_value` are medians.
 """
 
@@ -30,6 +31,8 @@ from litebert.text.shards import Shards
 from litebert.train.objective import Targets, losses
 from litebert.train.optimizer import build_optimizers
 from litebert.train.recipe import PretrainRecipe
+from litebert.train.start import keep_freed_memory
+from litebert.train.utilisation import Utilisation, product_ceiling
 from report import line
 
 CASES = ("mini 32x128 V30000", "mini 32x128 V8000", "base 8x128 V30000")
@@ -167,6 +170,7 @@ def batch_of(case: str, data: Path | None) -> tuple[ModelConfig, Batch]:
 def measure(case: str, *, data: Path | None, peer: bool, runs: int) -> str:
     """One case as a line of JSON."""
     config, batch = batch_of(case, data)
+    ceiling = product_ceiling(torch.device("cpu"), torch.bfloat16)
     steps = [our_step(config, batch)] + ([peer_step(config, batch)] if peer else [])
     losses_at_start = [step() for step in steps]
     # Fresh weights of both sides: the losses agree unless the two do not do the same work.
@@ -177,19 +181,22 @@ def measure(case: str, *, data: Path | None, peer: bool, runs: int) -> str:
             start = time.perf_counter()
             step()
             side.append(len(batch.tokens) / (time.perf_counter() - start))
-    case = f"{case}, bf16, {torch.get_num_threads()} threads"
-    if not peer:
-        return line("train_step", case=case, unit="tokens/s", runs=rates[0])
-    low, _, high = statistics.quantiles(rates[1], n=4)
+    used = Utilisation(
+        config, lengths=np.array(batch.lengths), mask_rate=MASK_RATE, ceiling=ceiling
+    ).at(statistics.median(rates[0]), depth=config.depth)
+    more: dict[str, float] = {"ceiling_gflops": round(ceiling / 1e9), "utilisation": round(used, 3)}
+    if peer:
+        low, _, high = statistics.quantiles(rates[1], n=4)
+        more["peer_spread"] = round(high - low, 3)
     found = line(
         "train_step",
-        case=case,
+        case=f"{case}, bf16, {torch.get_num_threads()} threads",
         unit="tokens/s",
         runs=rates[0],
-        peer=f"transformers {version('transformers')}",
-        peer_value=round(statistics.median(rates[1]), 3),
+        peer=f"transformers {version('transformers')}" if peer else None,
+        peer_value=round(statistics.median(rates[1]), 3) if peer else None,
     )
-    return json.dumps(json.loads(found) | {"peer_spread": round(high - low, 3)})
+    return json.dumps(json.loads(found) | more)
 
 
 def main() -> None:
@@ -200,6 +207,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, metavar="SHARDS", help="paragraphs for 'documents'")
     parser.add_argument("--runs", type=int, default=7, help="steps of each side that are timed")
     arguments = parser.parse_args()
+    keep_freed_memory()  # for both sides, as a run of ours has it
     for case in arguments.cases:
         peer = arguments.peer is not None
         print(measure(case, data=arguments.data, peer=peer, runs=arguments.runs), flush=True)

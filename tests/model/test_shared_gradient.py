@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import litebert
-from litebert.model.block import Linear
+from litebert.model.layers import Linear
 
 CONFIG = litebert.ModelConfig(
     hidden_size=64, heads=4, depth=24, inner_size=128, embedding_size=32, vocab_size=60

@@ -1,4 +1,4 @@
-"""The two sublayers of a block and the layers they are made of; post-LN, as in the original.
+"""The two sublayers of a block; post-LN, as in the original.
 
 Google's modeling.py: attention and feed-forward each followed by dropout, residual and LayerNorm.
 Dropout after the feed-forward output is Google's; transformers' ALBERT leaves it out.
@@ -6,38 +6,14 @@ Dropout after the feed-forward output is Google's; transformers' ALBERT leaves i
 
 # T = packed tokens, H = hidden, N = heads, D = head size
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from litebert.config import ModelConfig
+from litebert.model.activation import activate
 from litebert.model.attention import attend
+from litebert.model.layers import LayerNorm, Linear
 from litebert.model.packed import PackedBatch
-
-
-class Linear(nn.Linear):
-    """A dense layer that computes in the dtype of its input.
-
-    The fp32 weight is cast at every use, not once under autocast, so that the L gradients of a
-    shared weight are summed in fp32 instead of bf16 (tests/model/test_shared_gradient.py).
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight.to(x.dtype), self.bias.to(x.dtype))
-
-
-class LayerNorm(nn.LayerNorm):
-    """LayerNorm with statistics and affine in fp32: an epsilon of 1e-12 vanishes below that."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.dtype == torch.float32 or x.device.type == "cpu":  # the CPU kernel mixes dtypes
-            return super().forward(x)
-        return super().forward(x.float()).to(x.dtype)
-
-
-def activate(x: Tensor, activation: str) -> Tensor:
-    """GELU, by its tanh form or by erf."""
-    return F.gelu(x, approximate="tanh" if activation == "gelu_tanh" else "none")
 
 
 class Attention(nn.Module):

@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from litebert.config import ModelConfig
 from litebert.errors import InputError
-from litebert.model.block import Attention, FeedForward, LayerNorm, Linear
+from litebert.model.block import Attention, FeedForward
 from litebert.model.heads import MaskedLMHead, Pooler
+from litebert.model.layers import LayerNorm, Linear, cast_once
 from litebert.model.packed import PackedBatch
 
 
@@ -78,8 +79,9 @@ class Model(nn.Module):
                 f"{self.config.max_positions} positions: cut the text"
             )
         x_TH = self.embeddings(packed, self.compute_dtype)
-        for attention, feed_forward in self._steps(depth):
-            x_TH = self.feed_forwards[feed_forward](self.attentions[attention](x_TH, packed))
+        with cast_once((self.attentions, self.feed_forwards), self.compute_dtype):
+            for attention, feed_forward in self._steps(depth):
+                x_TH = self.feed_forwards[feed_forward](self.attentions[attention](x_TH, packed))
         return Output(x_TH, self.pooler(x_TH, packed))
 
     def _steps(self, depth: int | None) -> tuple[tuple[int, int], ...]:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from litebert.config import ModelConfig
-from litebert.model.block import LayerNorm, Linear, activate
+from litebert.model.activation import activate
+from litebert.model.layers import LayerNorm, Linear
 from litebert.model.packed import PackedBatch
 
 
