@@ -7,9 +7,9 @@ A step is forward, backward, clipping to 1.0 and AdamW, 15 % of the tokens predi
 bf16: the peer under autocast with logits at all positions and -100 where nothing is asked, as its
 documentation leads one to write it. "mini 32x128 V8000" is 32 random sequences of 128 tokens;
 "documents" are 64 paragraphs of a prepared corpus, cut at 512, ours packed and the peer's padded to
-the longest. Only real tokens count. Steps alternate in one process. `utilisation` is our arithmetic a second over
-that of the fastest matrix product of the same process.
-Prints one JSON line a case (benchmarks/report.py); `ours` and `peer_value` are medians.
+the longest. Only real tokens count. Steps alternate in one process.
+Prints one JSON line a case (benchmarks/report.py); `ours` and `peer_value` are medians, and
+`utilisation` is our arithmetic a second over that of the fastest matrix product of the process.
 """
 
 import argparse

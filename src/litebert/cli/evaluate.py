@@ -12,8 +12,10 @@ from rich.progress import Progress
 from litebert.cli.model_argument import SENTENCE_WEIGHTS, open_model
 from litebert.cli.progress import evaluation_line
 from litebert.errors import InputError
+from litebert.runs.record import corpus_index
 from litebert.text.batch_settings import BatchSettings
 from litebert.text.pairs import Objective
+from litebert.text.remote_shards import local_shards
 from litebert.text.shards import Shards
 from litebert.text.tokenizer import Tokenizer
 from litebert.train.evaluation import evaluate, held_out_batches, unigram_surprisal
@@ -27,9 +29,9 @@ class Settings:
 
     model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """A litebert run, a Hugging Face directory or hub id, or Google's TensorFlow checkpoint."""
-    data: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    data: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
     """Held-out shards (litebert prepare); a run's own when left out."""
-    train: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    train: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
     """Training shards, for the unigram baseline; a run's own when left out."""
     batches: int = 500
     """Most batches of 4,096 tokens to look at, spread evenly over the corpus."""
@@ -67,7 +69,7 @@ def main(argv: list[str]) -> int:
     model, tokenizer = open_model(settings.model, allow=allow)
     shards = _shards_for(tokenizer, data, settings.model)
     train = settings.train
-    if train is None and recipe is not None and (recipe.data / "index.json").exists():
+    if train is None and recipe is not None and corpus_index(recipe.data) is not None:
         train = recipe.data
     unigram = None
     if train is not None:
@@ -108,9 +110,9 @@ def _recipe_of(model: str) -> PretrainRecipe | None:
     return read_recipe(path, {}) if path.is_file() else None
 
 
-def _shards_for(tokenizer: Tokenizer, path: Path, model: str) -> Shards:
+def _shards_for(tokenizer: Tokenizer, path: str | Path, model: str) -> Shards:
     """Shards that this tokenizer made; ids of another one would be scored as nonsense."""
-    shards = Shards.open(path)
+    shards = Shards.open(local_shards(path))
     if shards.fingerprint != tokenizer.fingerprint:
         raise InputError(
             f"{path}: made by another tokenizer ({shards.vocab_size} entries) than that of "

@@ -1,8 +1,9 @@
 """`litebert prepare`: text into shards of token ids; with --verify it checks them."""
 
 import json
+import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,9 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from litebert.errors import InputError
+from litebert.remote import RemoteDirectory, is_remote
 from litebert.text.corpus import Segments, disk_bytes
 from litebert.text.parts import one_by_one, prepare_files, processes, ray_cluster
-from litebert.text.shards import COUNTS, Shards, verify
+from litebert.text.shards import COUNTS, INDEX, Shards, verify
 from litebert.text.tokenizer import load_tokenizer
 
 
@@ -26,8 +28,9 @@ class Settings:
     hf:name[:config][:split]."""
     tokenizer: str | None = None
     """Directory, tokenizer.json, SentencePiece .model, vocab.txt or hub id."""
-    output: Path | None = None
-    """Directory of the shards; new or empty."""
+    output: str | None = None
+    """Directory of the shards, new or empty; or a URL (s3://..., gs://...) that they are copied to
+    when they are complete."""
     verify: Path | None = None
     """Check every byte of this prepared corpus, and do nothing else."""
     segments: Segments = "sentences"
@@ -61,18 +64,32 @@ def main(argv: list[str]) -> int:
             raise InputError("--verify DIR stands alone; leave files, --tokenizer, --output out")
         shards, read = verify(settings.verify), {}
     else:
-        shards, read = _prepare(settings)
+        shards, read = _prepare_for(settings)
     seconds = time.perf_counter() - start
     counts = {count: shards.index[count] for count in COUNTS}
     if settings.json:
-        result = {"path": str(shards.path), "shards": len(shards.shards), **counts, **read}
+        path = settings.output or str(shards.path)
+        result = {"path": path, "shards": len(shards.shards), **counts, **read}
         result |= {key: shards.index[key] for key in ("dropped_segments", "dropped_documents")}
         print(json.dumps(result | {"seconds": round(seconds, 2)}))
     else:
         done = "prepared" if settings.verify is None else "every byte is as written"
         listed = ", ".join(f"{number:,} {count}" for count, number in counts.items())
-        print(f"{shards.path}: {done} in {seconds:.1f} s: {listed}")
+        print(f"{settings.output or shards.path}: {done} in {seconds:.1f} s: {listed}")
     return 0
+
+
+def _prepare_for(settings: Settings) -> tuple[Shards, dict[str, int]]:
+    """Prepare here, or in a temporary directory for object storage."""
+    if settings.output is None or not is_remote(settings.output):
+        return _prepare(settings)
+    remote = RemoteDirectory(settings.output)
+    if remote.names():
+        raise InputError(f"{settings.output}: exists and is not empty; give a new URL")
+    with tempfile.TemporaryDirectory() as place:
+        shards, read = _prepare(replace(settings, output=place))
+        remote.put(shards.path, manifest=INDEX)
+        return shards, read
 
 
 def _prepare(settings: Settings) -> tuple[Shards, dict[str, int]]:
@@ -125,7 +142,7 @@ def _prepare(settings: Settings) -> tuple[Shards, dict[str, int]]:
         shards = prepare_files(
             settings.files,
             tokenizer=tokenizer,
-            output=settings.output,
+            output=Path(settings.output),
             engine=engine,
             shard_bytes=settings.shard_mib << 20,
             segments=settings.segments,

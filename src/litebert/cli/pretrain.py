@@ -16,6 +16,7 @@ import yaml
 from litebert.cli.progress import RunProgress, evaluation_line
 from litebert.errors import InputError
 from litebert.runs.pretraining import pretrain
+from litebert.train.copies import copies_of
 from litebert.train.distributed import is_first_rank, started_by_torchrun
 from litebert.train.launch import launch
 from litebert.train.recipe import PretrainRecipe, RunSettings, read_recipe
@@ -60,6 +61,9 @@ def main(argv: list[str]) -> int:
                  default=example)  # fmt: skip
     overrides, rest = split_overrides(argv)
     arguments = tyro.cli(Arguments, args=rest, prog="litebert pretrain", description=DESCRIPTION)
+    copies = copies_of(arguments)
+    if arguments.resume and copies is not None and is_first_rank():
+        copies.bring_back(lambda message: print(f"warning: {message}", file=sys.stderr))
     recipe_file = arguments.recipe
     if recipe_file is None and arguments.resume and not overrides:
         recipe_file = arguments.output / "recipe.yaml"

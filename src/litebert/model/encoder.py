@@ -18,6 +18,7 @@ from litebert.model.block import Attention, FeedForward
 from litebert.model.heads import MaskedLMHead, Pooler
 from litebert.model.layers import LayerNorm, Linear, cast_once
 from litebert.model.packed import PackedBatch
+from litebert.model.recompute import Recompute, apply_block
 
 
 class Embeddings(nn.Module):
@@ -66,6 +67,8 @@ class Model(nn.Module):
         self.sentence_head = Linear(config.hidden_size, 2)
         self.compute_dtype = torch.float32
         """Dtype of activations; weights stay in fp32 and are cast where they are used."""
+        self.recompute: Recompute = "nothing"
+        """What the backward pass computes again instead of keeping it; no result changes."""
 
     def forward(self, packed: PackedBatch, depth: int | None = None) -> Output:
         """Encode a packed batch.
@@ -79,10 +82,16 @@ class Model(nn.Module):
                 f"{self.config.max_positions} positions: cut the text"
             )
         x_TH = self.embeddings(packed, self.compute_dtype)
-        with cast_once((self.attentions, self.feed_forwards), self.compute_dtype):
-            for attention, feed_forward in self._steps(depth):
-                x_TH = self.feed_forwards[feed_forward](self.attentions[attention](x_TH, packed))
+        # what is computed again finds no casts: they live as long as this pass
+        shared = (self.attentions, self.feed_forwards) if self.recompute == "nothing" else ()
+        with cast_once(shared, self.compute_dtype):
+            for step in self._steps(depth):
+                x_TH = apply_block(self._block, x_TH, packed, step, recompute=self.recompute)
         return Output(x_TH, self.pooler(x_TH, packed))
+
+    def _block(self, x_TH: Tensor, packed: PackedBatch, step: tuple[int, int]) -> Tensor:
+        attention, feed_forward = step
+        return self.feed_forwards[feed_forward](self.attentions[attention](x_TH, packed))
 
     def _steps(self, depth: int | None) -> tuple[tuple[int, int], ...]:
         if depth is None or depth == self.config.depth:

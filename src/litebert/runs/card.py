@@ -14,6 +14,7 @@ from litebert.config import ModelConfig
 from litebert.interop.huggingface_config import family_of, refusal
 from litebert.model import size
 from litebert.runs.record import RunRecord, corpus_index
+from litebert.text.remote_shards import local_shards
 from litebert.train.provenance import code_version
 
 # Files of a corpus listed one by one; of a larger one only the hash of its index is given.
@@ -127,16 +128,22 @@ def _data(record: RunRecord) -> str:
             continue
         index = corpus_index(path)
         if index is None:
-            parts.append(f"{what.capitalize()}: `{path.name}`; no longer at hand to be described.")
+            named = f"{what.capitalize()}: `{_name(path)}`"
+            parts.append(f"{named}; no longer at hand to be described.")
             continue
         parts.append(_corpus(what, path, index))
     return "\n\n".join(parts)
 
 
-def _corpus(what: str, path: Path, index: dict[str, Any]) -> str:
-    digest = hashlib.sha256((path / "index.json").read_bytes()).hexdigest()
+def _name(location: str | Path) -> str:
+    return str(location).rstrip("/").rpartition("/")[2]
+
+
+def _corpus(what: str, location: str | Path, index: dict[str, Any]) -> str:
+    content = (local_shards(location) / "index.json").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
     lines = [
-        f"{what.capitalize()}: `{path.name}`, {index['documents']:,} documents, "
+        f"{what.capitalize()}: `{_name(location)}`, {index['documents']:,} documents, "
         f"{index['segments']:,} segments, {index['tokens']:,} tokens. Tokenizer fingerprint "
         f"`{index['tokenizer_fingerprint']}`; sha256 of index.json `{digest}`."
     ]

@@ -17,6 +17,7 @@ from litebert.infer.fill_mask import fill_mask
 from litebert.interop.huggingface import save
 from litebert.runs.card import model_card
 from litebert.runs.report import write_report
+from litebert.text.remote_shards import local_shards
 from litebert.text.shards import Shards
 from litebert.text.tokenizer import Tokenizer
 from litebert.train.checkpoint import checkpoint_directories
@@ -102,7 +103,7 @@ def pretrain(
     if run.stop_signal is None:
         model = run.model.cpu().eval()
         if examples is None:
-            source = Shards.open(recipe.valid or recipe.data)
+            source = Shards.open(local_shards(recipe.valid or recipe.data))
             examples = masked_examples(source, run.tokenizer, count=6)
         answered = [
             {

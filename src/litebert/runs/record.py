@@ -10,6 +10,7 @@ from typing import Any
 
 from litebert.config import PRESETS, ModelConfig
 from litebert.errors import InputError
+from litebert.text.remote_shards import local_shards
 from litebert.train.events import read_events
 from litebert.train.recipe import PretrainRecipe, read_recipe
 
@@ -97,8 +98,11 @@ class RunRecord:
         return None
 
 
-def corpus_index(shards: Path | None) -> dict[str, Any] | None:
+def corpus_index(shards: str | Path | None) -> dict[str, Any] | None:
     """index.json of prepared shards, or None where they are no longer there."""
-    if shards is None or not (shards / "index.json").is_file():
+    if shards is None:
         return None
-    return json.loads((shards / "index.json").read_bytes())
+    try:
+        return json.loads((local_shards(shards) / "index.json").read_bytes())
+    except (OSError, InputError):
+        return None

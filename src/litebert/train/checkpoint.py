@@ -7,6 +7,7 @@ manifest of their hashes, flushed to disk, and renamed into place. Nothing is pi
 import json
 import os
 import shutil
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,22 +101,28 @@ class CheckpointWriter:
     One checkpoint is written at a time; the next one waits for it.
     """
 
-    def __init__(self, directory: Path, *, keep: int):
-        self.directory, self.keep = directory, keep
+    def __init__(
+        self, directory: Path, *, keep: int, then: Callable[[Path], None] = lambda path: None
+    ):
+        """`then` is called in the same thread with every checkpoint that is complete."""
+        self.directory, self.keep, self.then = directory, keep, then
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future[Path] | None = None
 
     def submit(self, snapshot: Snapshot) -> None:
         """Begin to write a snapshot; `finished` must have taken the one before."""
         assert self._pending is None, "a checkpoint is still being written"
-        self._pending = self._pool.submit(
-            write_checkpoint, self.directory, snapshot, keep=self.keep
-        )
+        self._pending = self._pool.submit(self._write, snapshot)
+
+    def _write(self, snapshot: Snapshot) -> Path:
+        path = write_checkpoint(self.directory, snapshot, keep=self.keep)
+        self.then(path)
+        return path
 
     def finished(self, *, wait: bool) -> Path | None:
         """The checkpoint that was submitted, once: None when there is none or it is not yet there.
 
-        Raises what `write_checkpoint` raises.
+        Raises what `write_checkpoint` and `then` raise.
         """
         if self._pending is None or not (wait or self._pending.done()):
             return None

@@ -18,8 +18,10 @@ import torch
 from litebert.errors import InputError
 from litebert.model.encoder import Model
 from litebert.text.batches import Batches, PretrainBatch, stream
+from litebert.text.remote_shards import local_shards
 from litebert.text.shards import Shards
 from litebert.text.tokenizer import Tokenizer, load_tokenizer
+from litebert.train.copies import copies_of
 from litebert.train.distributed import Ranks, check_division
 from litebert.train.evaluation import Evaluation, evaluate, held_out_batches, unigram_surprisal
 from litebert.train.events import EventLog
@@ -65,14 +67,17 @@ class Pretraining:
         check_division(recipe.accumulation, ranks)
         keep_freed_memory()
         self.device = device or choose_device(settings.device)
-        self.tokenizer: Tokenizer = load_tokenizer(Shards.open(recipe.data).tokenizer_path)
-        shards = open_shards(recipe.data, self.tokenizer)
+        data = local_shards(recipe.data)
+        self.tokenizer: Tokenizer = load_tokenizer(Shards.open(data).tokenizer_path)
+        shards = open_shards(data, self.tokenizer)
         word_starts = self.tokenizer.word_starts()
         self.batches = Batches(shards, word_starts=word_starts, settings=recipe)
         self.unigram = unigram_surprisal(shards)
         self.valid = None
         if recipe.valid is not None:
-            self.valid = held_out_batches(open_shards(recipe.valid, self.tokenizer), recipe)
+            self.valid = held_out_batches(
+                open_shards(local_shards(recipe.valid), self.tokenizer), recipe
+            )
         self.model: Model = start_model(recipe, vocab_size=shards.vocab_size)
         if recipe.depth_stages and self.model.config.sharing != "all":
             raise InputError(
@@ -81,6 +86,7 @@ class Pretraining:
             )
         self.model.to(self.device).train()
         self.model.compute_dtype = choose_dtype(recipe.precision, self.device)
+        self.model.recompute = settings.recompute
         self.optimizers = build_optimizers(self.model, recipe)
         self.progress = Progress(precision=str(self.model.compute_dtype).removeprefix("torch."))
         self.saving = Saving(
@@ -91,6 +97,7 @@ class Pretraining:
             recipe=recipe.to_yaml(),
             ranks=ranks,
             keep=settings.keep_checkpoints,
+            copies=copies_of(settings),
             on_saved=self._log_checkpoint,
             on_warning=self._warn,
         )

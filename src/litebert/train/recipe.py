@@ -15,6 +15,7 @@ from typing import Any, Literal
 import yaml
 
 from litebert.errors import InputError
+from litebert.model.recompute import Recompute
 from litebert.text.batch_settings import BatchSettings
 
 Precision = Literal["auto", "bf16", "fp32"]
@@ -24,9 +25,9 @@ Precision = Literal["auto", "bf16", "fp32"]
 class PretrainRecipe(BatchSettings):
     """What a pretraining run does: the settings of its batches and everything else."""
 
-    data: Path
-    """Prepared training shards (litebert prepare)."""
-    valid: Path | None = None
+    data: str | Path
+    """Prepared training shards (litebert prepare): a directory or a URL, s3://... for instance."""
+    valid: str | Path | None = None
     """Prepared held-out shards for evaluation; none are evaluated when left out."""
     model: str = "albert-mini"
     """A preset name (litebert describe), a config.json with your own shape, or a model directory
@@ -125,12 +126,18 @@ class RunSettings:
     """cpu, cuda, cuda:1, ... or auto."""
     workers: int = 1
     """Processes that make batches ahead of the step."""
+    recompute: Recompute = "nothing"
+    """Memory against time, same results: what the backward pass computes again instead of keeping
+    it: nothing, the cheap activations between the products, or whole blocks."""
     log_every: float = 2.0
     """Seconds between lines of events.jsonl."""
     checkpoint_minutes: float = 5.0
     """Minutes between checkpoints; Ctrl-C and the end of the run save one too."""
     keep_checkpoints: int = 2
     """Newest checkpoints kept."""
+    copy_to: str | None = None
+    """URL of a directory (s3://..., gs://...) that checkpoints are copied to as well; --resume on
+    another machine goes on from there."""
     tensorboard: bool = True
     """Also write the curves for TensorBoard, under tensorboard/."""
 
@@ -179,6 +186,8 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
         if value is None:
             return None
         hint = next(option for option in typing.get_args(hint) if option is not types.NoneType)
+        if hint is str and isinstance(value, Path):
+            return str(value)
     if typing.get_origin(hint) is Literal:
         options = typing.get_args(hint)
         if value not in options:

@@ -17,6 +17,7 @@ from litebert.train.checkpoint import (
     load_newest_checkpoint,
     take_snapshot,
 )
+from litebert.train.copies import RunCopies
 from litebert.train.distributed import Ranks, follow_first
 from litebert.train.progress import Progress
 
@@ -34,13 +35,15 @@ class Saving:
         recipe: str,
         ranks: Ranks,
         keep: int,
+        copies: RunCopies | None,
         on_saved: Callable[[Path], None],
         on_warning: Callable[[str], None],
     ):
         self.directory, self.model, self.optimizers = directory, model, optimizers
         self.progress, self.recipe, self.ranks = progress, recipe, ranks
         self.on_saved, self.on_warning = on_saved, on_warning
-        self.writer = CheckpointWriter(directory, keep=keep)
+        then = copies.put if copies else lambda path: None
+        self.writer = CheckpointWriter(directory, keep=keep, then=then)
         self.saved_step = -1
 
     def save(self, *, last: bool = False) -> None:
