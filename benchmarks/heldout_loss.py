@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from litebert import load, load_tokenizer
 from litebert.text.batch_settings import BatchSettings
-from litebert.text.batches import PretrainBatch
+from litebert.text.pretrain_batch import PretrainBatch
 from litebert.text.shards import Shards
 from litebert.train.evaluation import evaluate, held_out_batches
 from report import line

@@ -23,7 +23,8 @@ import torch
 from heldout_loss import transformers_loss
 from litebert import PRESETS, load_tokenizer
 from litebert.text.batch_settings import BatchSettings
-from litebert.text.batches import Batches, PretrainBatch
+from litebert.text.batches import Batches
+from litebert.text.pretrain_batch import PretrainBatch
 from litebert.text.shards import Shards
 from litebert.train.evaluation import held_out_batches
 from report import line

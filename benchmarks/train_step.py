@@ -2,6 +2,7 @@
 
     python benchmarks/train_step.py --peer transformers [--cases "mini 32x128 V8000" ...] [--runs 7]
     python benchmarks/train_step.py --peer transformers --cases "base documents" --data SHARDS
+    python benchmarks/train_step.py --peer transformers --device cuda
 
 A step is forward, backward, clipping to 1.0 and AdamW, 15 % of the tokens predicted, dropout 0, in
 bf16: the peer under autocast with logits at all positions and -100 where nothing is asked, as its
@@ -19,7 +20,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from litebert.train.utilisation import Utilisation, product_ceiling
 from report import line
 
 CASES = ("mini 32x128 V30000", "mini 32x128 V8000", "base 8x128 V30000")
+GPU_CASES = ("base 512x128 V30000", "large 128x512 V30000")
 MASK_RATE, RATE, CLIP = 0.15, 1e-3, 1.0
 DOCUMENTS, LONGEST = 64, 512
 
@@ -54,16 +56,18 @@ class Batch:
             sentences=torch.randint(0, 2, (len(lengths),), generator=generator),
         )
 
-    def packed(self) -> PackedBatch:
+    def packed(self, device: torch.device) -> tuple[PackedBatch, Targets]:
         """The batch as our model takes it; made anew each step, as training does."""
-        return PackedBatch(
+        packed = PackedBatch(
             self.tokens,
             torch.cat([torch.arange(length) for length in self.lengths]),
             torch.zeros_like(self.tokens),
             self.lengths,
         )
+        targets = [getattr(self.targets, field.name).to(device) for field in fields(Targets)]
+        return packed.to(device), Targets(*targets)
 
-    def padded(self) -> dict[str, torch.Tensor]:
+    def padded(self, device: torch.device) -> dict[str, torch.Tensor]:
         """The batch as transformers takes it."""
         real = torch.arange(max(self.lengths)) < torch.tensor(self.lengths)[:, None]
         labels = torch.full_like(self.tokens, -100)
@@ -72,13 +76,14 @@ class Batch:
         def rows(values: torch.Tensor, fill: int) -> torch.Tensor:
             return torch.full(real.shape, fill).masked_scatter(real, values)
 
-        return {
+        found = {
             "input_ids": rows(self.tokens, 0),
             "token_type_ids": torch.zeros(real.shape, dtype=torch.long),
             "attention_mask": real.long(),
             "labels": rows(labels, -100),
             "sentence_order_label": self.targets.sentences,
         }
+        return {name: values.to(device) for name, values in found.items()}
 
 
 def random_batch(rows: int, length: int, vocab_size: int) -> Batch:
@@ -101,16 +106,16 @@ def paragraphs_batch(path: Path) -> Batch:
     return Batch(torch.cat(sequences), tuple(map(len, sequences)), shards.vocab_size)
 
 
-def our_step(config: ModelConfig, batch: Batch) -> Callable[[], float]:
+def our_step(config: ModelConfig, batch: Batch, device: torch.device) -> Callable[[], float]:
     """A function that does one step of ours and returns its loss."""
     recipe = PretrainRecipe(data=Path("unused"), steps=1, optimizer="adamw", lr=RATE)
-    model = build(config).train()
+    model = build(config).to(device).train()
     model.compute_dtype = torch.bfloat16
     optimizers = build_optimizers(model, recipe)
     predictions, sentences = len(batch.targets.tokens), len(batch.lengths)
 
     def step() -> float:
-        sums = losses(model, batch.packed(), batch.targets)
+        sums = losses(model, *batch.packed(device))
         loss = sums.mlm / predictions + sums.sentence / sentences
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
@@ -122,7 +127,7 @@ def our_step(config: ModelConfig, batch: Batch) -> Callable[[], float]:
     return step
 
 
-def peer_step(config: ModelConfig, batch: Batch) -> Callable[[], float]:
+def peer_step(config: ModelConfig, batch: Batch, device: torch.device) -> Callable[[], float]:
     """A function that does one step of transformers and returns its loss."""
     from transformers import AlbertConfig, AlbertForPreTraining
 
@@ -138,12 +143,13 @@ def peer_step(config: ModelConfig, batch: Batch) -> Callable[[], float]:
             attention_probs_dropout_prob=0.0,
             classifier_dropout_prob=0.0,
         )
-    ).train()
+    )
+    model = model.to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
 
     def step() -> float:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = model(**batch.padded()).loss
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            loss = model(**batch.padded(device)).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         optimizer.step()
@@ -167,11 +173,12 @@ def batch_of(case: str, data: Path | None) -> tuple[ModelConfig, Batch]:
     return replace(PRESETS[f"albert-{shape[1]}"], vocab_size=batch.vocab_size), batch
 
 
-def measure(case: str, *, data: Path | None, peer: bool, runs: int) -> str:
+def measure(case: str, *, data: Path | None, peer: bool, runs: int, device: torch.device) -> str:
     """One case as a line of JSON."""
     config, batch = batch_of(case, data)
-    ceiling = product_ceiling(torch.device("cpu"), torch.bfloat16)
-    steps = [our_step(config, batch)] + ([peer_step(config, batch)] if peer else [])
+    ceiling = product_ceiling(device, torch.bfloat16)
+    sides = (our_step, peer_step) if peer else (our_step,)
+    steps = [side(config, batch, device) for side in sides]
     losses_at_start = [step() for step in steps]
     # Fresh weights of both sides: the losses agree unless the two do not do the same work.
     assert max(losses_at_start) - min(losses_at_start) < 0.2, losses_at_start
@@ -181,16 +188,25 @@ def measure(case: str, *, data: Path | None, peer: bool, runs: int) -> str:
             start = time.perf_counter()
             step()
             side.append(len(batch.tokens) / (time.perf_counter() - start))
+    ours = statistics.median(rates[0])
+    where = f"{torch.get_num_threads()} threads"
+    if device.type == "cuda":
+        where = torch.cuda.get_device_name(device)
     used = Utilisation(
         config, lengths=np.array(batch.lengths), mask_rate=MASK_RATE, ceiling=ceiling
-    ).at(statistics.median(rates[0]), depth=config.depth)
-    more: dict[str, float] = {"ceiling_gflops": round(ceiling / 1e9), "utilisation": round(used, 3)}
+    )
+    more: dict[str, float] = {
+        "ceiling_gflops": round(ceiling / 1e9),
+        "copy_gb_per_second": round(copy_rate(device) / 1e9, 1),
+        "gflop_per_token": round(used.flops_per_token(config.depth) / 1e9, 4),
+        "utilisation": round(used.at(ours, depth=config.depth), 3),
+    }
     if peer:
         low, _, high = statistics.quantiles(rates[1], n=4)
         more["peer_spread"] = round(high - low, 3)
     found = line(
         "train_step",
-        case=f"{case}, bf16, {torch.get_num_threads()} threads",
+        case=f"{case}, bf16, {where}",
         unit="tokens/s",
         runs=rates[0],
         peer=f"transformers {version('transformers')}" if peer else None,
@@ -199,18 +215,33 @@ def measure(case: str, *, data: Path | None, peer: bool, runs: int) -> str:
     return json.dumps(json.loads(found) | more)
 
 
+def copy_rate(device: torch.device) -> float:
+    """Bytes read and written a second by a copy that no cache holds."""
+    source, target = (torch.ones(1 << 26, device=device) for _ in range(2))
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        target.copy_(source)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    return 2 * 4 * len(source) / min(seconds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--peer", choices=["transformers"], help="also measure this library")
-    parser.add_argument("--cases", nargs="+", default=CASES, metavar="CASE", help="as the default")
+    parser.add_argument("--cases", nargs="+", metavar="CASE", help=f"like {CASES[0]!r}")
     parser.add_argument("--data", type=Path, metavar="SHARDS", help="paragraphs for 'documents'")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda for the cases of a GPU")
     parser.add_argument("--runs", type=int, default=7, help="steps of each side that are timed")
     arguments = parser.parse_args()
     keep_freed_memory()  # for both sides, as a run of ours has it
-    for case in arguments.cases:
-        peer = arguments.peer is not None
-        print(measure(case, data=arguments.data, peer=peer, runs=arguments.runs), flush=True)
+    device, peer = torch.device(arguments.device), arguments.peer is not None
+    for case in arguments.cases or (CASES if device.type == "cpu" else GPU_CASES):
+        found = measure(case, data=arguments.data, peer=peer, runs=arguments.runs, device=device)
+        print(found, flush=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import pytest
 from synthetic import FIRST_ID, corpus_of, random_corpus
 
 from litebert.errors import InputError
-from litebert.text.batches import Batches, BatchSettings, PretrainBatch, stream
+from litebert.text.batches import Batches, BatchSettings, stream
+from litebert.text.pretrain_batch import PretrainBatch
 
 OBJECTIVES = ["mlm", "mlm+sop", "mlm+nsp"]
 

@@ -33,6 +33,9 @@ class BatchSettings:
     sop_negatives: SopNegatives = "in_document"
     """Swapped pairs only (in_document), or with Google's: a lone segment gets a second one from
     another document under label 1."""
+    both_orders: bool = False
+    """Every pair twice in a batch, in both orders and under the same masks: half as many texts, and
+    sentence order is learned where it is not otherwise (LOG.md)."""
     order: Literal["shuffled", "sequential"] = "shuffled"
     """Windows shuffled every epoch, or in corpus order and full length (held-out evaluation)."""
     seed: int = 0
@@ -59,6 +62,13 @@ class BatchSettings:
                 f"max_predictions_per_sequence={self.max_predictions_per_sequence} must be "
                 "at least 1"
             )
+        if self.both_orders and self.objective != "mlm+sop":
+            raise InputError(f"both_orders needs objective=mlm+sop, not {self.objective!r}")
+        if self.both_orders and (self.batch_tokens % 2 or self.batch_tokens < 2 * self.max_length):
+            raise InputError(
+                f"both_orders needs an even batch_tokens of at least two sequences "
+                f"({2 * self.max_length}), not {self.batch_tokens}"
+            )
         if self.predictions < 1:
             raise InputError(
                 f"mask_rate={self.mask_rate} of batch_tokens={self.batch_tokens} predicts nothing: "
@@ -79,6 +89,8 @@ class BatchSettings:
         rate = self.mask_rate
         if self.max_predictions_per_sequence is not None:
             rate = min(rate, self.max_predictions_per_sequence / self.max_length)
+        if self.both_orders:
+            return 2 * round(rate * self.batch_tokens / 2)
         return round(rate * self.batch_tokens)
 
     @property
@@ -89,7 +101,7 @@ class BatchSettings:
     @property
     def windows_per_batch(self) -> int:
         """Windows of the corpus that one batch uses up."""
-        return self.batch_tokens // self.max_length
+        return self.batch_tokens // self.max_length // (2 if self.both_orders else 1)
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -6,7 +6,7 @@ workers nor machines can change a batch. Packed: exactly T tokens and P predicti
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,13 @@ import torch.utils.data
 
 from litebert.errors import InputError
 from litebert.text.batch_settings import BatchSettings
+from litebert.text.both_orders import add_other_orders
 from litebert.text.masking import choose_positions, corrupt, find_words, sequence_budgets
 from litebert.text.pairs import Instance, InstanceMaker
 from litebert.text.permutation import ROUNDS, permute
+from litebert.text.pretrain_batch import PretrainBatch
 
-__all__ = ["BatchSettings", "Batches", "PretrainBatch", "stream"]
+__all__ = ["BatchSettings", "Batches", "stream"]
 
 if TYPE_CHECKING:
     from litebert.text.shards import Shards
@@ -28,26 +30,6 @@ if TYPE_CHECKING:
 _SHORTEST_REST = 16
 # The last word of the Philox counter: streams that can never meet.
 _BATCH_STREAM, _EPOCH_STREAM = 0, 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class PretrainBatch:
-    """One packed batch with its targets; every array int64. T, B, P as in docs/design.md."""
-
-    tokens: np.ndarray
-    """(T,) inputs after masking."""
-    positions: np.ndarray
-    """(T,) position within the sequence."""
-    segments: np.ndarray
-    """(T,) 0 for [CLS] A [SEP], 1 for B [SEP]."""
-    offsets: np.ndarray
-    """(B+1,) where sequences begin, and T."""
-    predicted_positions: np.ndarray
-    """(P,) indices into tokens, ascending."""
-    predicted_tokens: np.ndarray
-    """(P,) the original tokens there."""
-    sentence_labels: np.ndarray
-    """(B,) 0 in order / next, 1 swapped / random, -1 no pair."""
 
 
 class Batches:
@@ -63,6 +45,11 @@ class Batches:
                 f"{shards.vocab_size}: use the tokenizer stored with the shards"
             )
         self.settings = settings
+        # what is drawn: half a batch when its other half are the same pairs swapped
+        self._drawn = settings
+        if settings.both_orders:
+            half = settings.batch_tokens // 2
+            self._drawn = replace(settings, both_orders=False, batch_tokens=half)
         self._shards = shards
         self._word_starts = np.asarray(word_starts, bool)
         self._vocab_size = shards.vocab_size
@@ -92,20 +79,20 @@ class Batches:
     @property
     def windows(self) -> int:
         """Windows in an epoch: the corpus divided by the text length of a sequence."""
-        return max(1, self._maker.total_tokens // self.settings.content_length)
+        return max(1, self._maker.total_tokens // self._drawn.content_length)
 
     @property
     def num_batches(self) -> int:
         """Batches in an epoch; batch(k) goes on into further epochs beyond it."""
-        return -(-self.windows // self.settings.windows_per_batch)
+        return -(-self.windows // self._drawn.windows_per_batch)
 
     def instances(self, k: int) -> list[Instance]:
         """Name the sequences of batch k by their token ranges in the corpus."""
-        return self._instances(k, _stream(self.settings.seed, k, _BATCH_STREAM))
+        return self._instances(k, _stream(self._drawn.seed, k, _BATCH_STREAM))
 
     def batch(self, k: int) -> PretrainBatch:
         """Make batch k: T tokens, P predictions, the same on every call and machine."""
-        settings = self.settings
+        settings = self._drawn
         rng = _stream(settings.seed, k, _BATCH_STREAM)
         packed = self._pack(self._instances(k, rng))
         tokens, parts, offsets = packed["tokens"], packed.pop("parts"), packed["offsets"]
@@ -128,11 +115,12 @@ class Batches:
             vocab_size=self._vocab_size,
             rng=rng,
         )
-        return PretrainBatch(**packed, predicted_positions=predicted)
+        made = PretrainBatch(**packed, predicted_positions=predicted)
+        return add_other_orders(made) if self.settings.both_orders else made
 
     def _anchors(self, k: int) -> list[int]:
         """The tokens that the windows of batch k begin at, counted over all shards."""
-        settings, count = self.settings, self.settings.windows_per_batch
+        settings, count = self._drawn, self._drawn.windows_per_batch
         index = k * count + np.arange(count)
         epochs, windows = np.divmod(index, self.windows)
         if settings.order == "sequential":
@@ -149,7 +137,7 @@ class Batches:
 
     def _instances(self, k: int, rng: np.random.Generator) -> list[Instance]:
         """Instances of the windows, then of random anchors, until they are T tokens together."""
-        settings, maker = self.settings, self._maker
+        settings, maker = self._drawn, self._maker
         short = settings.short_sequence_probability if settings.order == "shuffled" else 0.0
         anchors = iter(self._anchors(k))
         instances: list[Instance] = []
@@ -174,7 +162,7 @@ class Batches:
 
     def _pack(self, instances: list[Instance]) -> dict[str, np.ndarray]:
         """Lay instances end to end, `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`."""
-        T = self.settings.batch_tokens
+        T = self._drawn.batch_tokens
         offsets = np.zeros(len(instances) + 1, np.int64)
         np.cumsum([instance.length for instance in instances], out=offsets[1:])
         # A last room of one token, left by a corpus of tiny documents, holds a bare [CLS].

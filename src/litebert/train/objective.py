@@ -14,7 +14,7 @@ from torch import Tensor
 from litebert.model.encoder import Model
 from litebert.model.loss import masked_lm_loss, sentence_loss
 from litebert.model.packed import PackedBatch
-from litebert.text.batches import PretrainBatch
+from litebert.text.pretrain_batch import PretrainBatch
 
 
 @dataclass(frozen=True)

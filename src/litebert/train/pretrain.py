@@ -17,7 +17,8 @@ import torch
 
 from litebert.errors import InputError
 from litebert.model.encoder import Model
-from litebert.text.batches import Batches, PretrainBatch, stream
+from litebert.text.batches import Batches, stream
+from litebert.text.pretrain_batch import PretrainBatch
 from litebert.text.remote_shards import local_shards
 from litebert.text.shards import Shards
 from litebert.text.tokenizer import Tokenizer, load_tokenizer

@@ -16,6 +16,7 @@ import yaml
 
 from litebert.errors import InputError
 from litebert.model.recompute import Recompute
+from litebert.remote import is_remote
 from litebert.text.batch_settings import BatchSettings
 
 Precision = Literal["auto", "bf16", "fp32"]
@@ -185,9 +186,10 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
     if isinstance(hint, types.UnionType):
         if value is None:
             return None
-        hint = next(option for option in typing.get_args(hint) if option is not types.NoneType)
-        if hint is str and isinstance(value, Path):
-            return str(value)
+        options = [option for option in typing.get_args(hint) if option is not types.NoneType]
+        if isinstance(value, str) and str in options and is_remote(value):
+            return value
+        hint = options[-1]
     if typing.get_origin(hint) is Literal:
         options = typing.get_args(hint)
         if value not in options:
@@ -203,6 +205,8 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
             count = "" if Ellipsis in typing.get_args(hint) else "two "
             raise InputError(f"{where}={value!r} must be {count}numbers")
         return tuple(_typed(part, kind, where) for part, kind in zip(parts, kinds, strict=True))
+    if hint is bool and not isinstance(value, bool):
+        raise InputError(f"{where}={value!r} must be true or false")
     if hint is float and isinstance(value, (int, str)) and not isinstance(value, bool):
         try:  # YAML reads 1e-3, without a dot, as text
             return float(value)

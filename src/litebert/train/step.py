@@ -14,7 +14,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from litebert.model.encoder import Model
-from litebert.text.batches import PretrainBatch
+from litebert.text.pretrain_batch import PretrainBatch
 from litebert.train.distributed import Ranks
 from litebert.train.objective import losses, to_device
 from litebert.train.recipe import PretrainRecipe
