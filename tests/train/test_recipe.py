@@ -12,13 +12,14 @@ from litebert.train.recipe import PretrainRecipe, RunSettings, read_recipe
 # Every field away from its default; the budget is one of three.
 OTHER = {
     "objective": "mlm+nsp",
-    "batch_tokens": 777,
+    "batch_tokens": 778,
     "max_length": 99,
     "short_sequence_probability": 0.25,
     "mask_rate": 0.3,
     "max_predictions_per_sequence": 20,
     "max_ngram": 2,
     "sop_negatives": "google",
+    "both_orders": True,
     "order": "sequential",
     "seed": 2**62,
     "data": Path("a/train"),
@@ -50,7 +51,9 @@ def read(tmp_path, text: str, **overrides):
 @pytest.mark.parametrize("budget", BUDGETS, ids=lambda budget: next(iter(budget)))
 def test_yaml_gives_the_recipe_back(tmp_path, budget):
     # each odd value with the objective it is allowed with
-    for changes in ({"sop_negatives": "in_document"}, {"objective": "mlm+sop"}):
+    alone = {"sop_negatives": "in_document", "both_orders": False}
+    pairs = {"objective": "mlm+sop"}
+    for changes in (alone, pairs, {**pairs, "valid": "s3://bucket/valid"}):
         recipe = PretrainRecipe(**{**OTHER, **budget, **changes})
         assert read(tmp_path, recipe.to_yaml()) == recipe
     names = {field.name for field in dataclasses.fields(PretrainRecipe)}
@@ -76,6 +79,7 @@ def test_overrides_win_and_replace_the_budget(tmp_path):
         ("seed: 1.5", "seed=1.5 must be a whole number"),
         ("seed: true", "seed=True must be a whole number"),
         ("seed: '3'", "seed='3' must be a whole number"),
+        ("both_orders: 1", "both_orders=1 must be true or false"),
         ("lr: fast", "lr='fast' must be a number"),
         ("lr: no", "lr=False must be a number"),
         ("lr: null", "lr=None must be a number"),
