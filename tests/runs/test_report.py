@@ -163,6 +163,15 @@ def test_curve_image_draws_every_run_and_the_baseline(tmp_path):
     assert curve_image(runs, tmp_path / "a.png", against="minutes").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_curve_image_of_sentence_order(tmp_path):
+    run = write_run(tmp_path / "run")
+    path = curve_image([run], tmp_path / "order.svg", measure="sentence_accuracy")
+    drawing = path.read_text()
+    for text in ("held-out sentence accuracy", "chance"):
+        assert text in drawing
+    assert "unigram" not in drawing
+
+
 def test_curve_image_needs_evaluations(tmp_path):
     run = write_run(tmp_path / "run", evaluations=0)
     with pytest.raises(InputError, match="no evaluation"):

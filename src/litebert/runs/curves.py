@@ -25,6 +25,7 @@ _VARIABLES = {
     HELD_OUT: "var(--held-out)",
     BASELINE: "var(--baseline)",
 }
+MEASURES = {"mlm_loss": "masked-LM loss, nats", "sentence_accuracy": "sentence accuracy"}
 # Points of a line; more cannot be seen and make pages heavy.
 POINTS = 300
 
@@ -119,12 +120,14 @@ def curve_image(
     *,
     labels: Sequence[str] | None = None,
     against: Literal["tokens", "minutes"] = "tokens",
+    measure: Literal["mlm_loss", "sentence_accuracy"] = "mlm_loss",
     title: str = "",
 ) -> Path:
-    """Draw the held-out masked-LM loss of runs beside the unigram baseline, as a PNG or SVG file.
+    """Draw a held-out measure of runs as a PNG or SVG file.
 
-    One line a run, named by `labels` or else by its directory. Raises InputError for a directory
-    that is no run and for a run without an evaluation.
+    The masked-LM loss beside the unigram baseline, or the sentence accuracy with its 95 % intervals
+    beside chance. One line a run, named by `labels` or else by its directory. Raises InputError for
+    a directory that is no run and for a run without such an evaluation.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -137,21 +140,26 @@ def curve_image(
         baselines = []
         for name, directory in zip(names, run_directories, strict=True):
             record = RunRecord.read(directory)
-            points = record.of("evaluation")
+            points = [e for e in record.of("evaluation") if e.get(measure) is not None]
             if not points:
                 raise InputError(f"{directory}: no evaluation was logged: give the recipe valid")
-            tokens, losses = _columns(points, "mlm_loss")
+            tokens, values = _columns(points, measure)
             x = [event["seconds"] / 60 for event in points] if against == "minutes" else tokens
             # a $ would start a formula
-            axes.plot(x, losses, marker="o", markersize=4, label=name.replace("$", r"\$"))
-            baselines.append(points[-1]["unigram_loss"])
+            label = name.replace("$", r"\$")
+            (line,) = axes.plot(x, values, marker="o", markersize=4, label=label)
+            if measure == "sentence_accuracy":
+                low, high = np.array([event["sentence_interval"] for event in points]).T
+                axes.fill_between(x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+            baselines.append(points[-1]["unigram_loss"] if measure == "mlm_loss" else 0.5)
+        level_name = "unigram baseline" if measure == "mlm_loss" else "chance"
         known = [value for value in baselines if value is not None]
         for number, value in enumerate(sorted(set(known))):
             axes.axhline(value, color="#777777", linestyle=(0, (4, 3)),
-                         label=None if number else "unigram baseline")  # fmt: skip
+                         label=None if number else level_name)  # fmt: skip
         axes.set_xlim(left=0)
         axes.set_xlabel(against)
-        axes.set_ylabel("held-out masked-LM loss, nats")
+        axes.set_ylabel(f"held-out {MEASURES[measure]}")
         axes.set_title(title.replace("$", r"\$"))
         if against == "tokens":
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
