@@ -27,27 +27,31 @@ def predicted(found: dict) -> float:
     return 1 / (products + bytes_a_token / (found["copy_gb_per_second"] * 1e9))
 
 
-def newest() -> list[dict]:
-    """The newest line of every case that has what a prediction needs."""
+def newest() -> list[tuple[dict, dict, dict]]:
+    """The newest line of a case alone, beside the peer, and with memory kept for both."""
     lines = [json.loads(text) for text in LINES.read_text().splitlines()]
-    by_case = {found["case"]: found for found in lines if "utilisation" in found}
-    return sorted(by_case.values(), key=lambda found: found["gflop_per_token"])
+    kinds: list[dict[str, dict]] = [{}, {}, {}]
+    for found in lines:
+        if "utilisation" in found:
+            kind = 0 if not found["peer"] else 1 if found["freed_memory"] == "handed back" else 2
+            kinds[kind][found["case"]] = found
+    alone = sorted(kinds[0].values(), key=lambda found: found["gflop_per_token"])
+    return [(f, kinds[1].get(f["case"], {}), kinds[2].get(f["case"], {})) for f in alone]
 
 
 def page() -> str:
     """The table as Markdown."""
     rows = [
         "| albert- | GFLOP a token | predicted tokens/s | measured | share of products' rate "
-        "| transformers | ratio |",
+        "| ratio to transformers | memory kept for both |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for found in newest():
+    for found, beside, kept in newest():
         case = re.sub(r", bf16, \d+ threads", "", found["case"])
-        peer = f"{found['peer_value']:,.0f}" if found["peer_value"] else "not run"
-        ratio = f"{found['ratio']:.2f}" if found["ratio"] else ""
+        ratios = [f"{line['ratio']:.2f}" if line else "not run" for line in (beside, kept)]
         rows.append(
             f"| {case} | {found['gflop_per_token']:.3f} | {predicted(found):,.0f} | "
-            f"{found['ours']:,.0f} | {found['utilisation']:.0%} | {peer} | {ratio} |"
+            f"{found['ours']:,.0f} | {found['utilisation']:.0%} | {ratios[0]} | {ratios[1]} |"
         )
     return "\n".join(rows)
 

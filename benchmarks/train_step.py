@@ -175,7 +175,9 @@ def batch_of(case: str, data: Path | None) -> tuple[ModelConfig, Batch]:
     return replace(PRESETS[f"albert-{shape[1]}"], vocab_size=batch.vocab_size), batch
 
 
-def measure(case: str, *, data: Path | None, peer: bool, runs: int, device: torch.device) -> str:
+def measure(
+    case: str, *, data: Path | None, peer: bool, runs: int, device: torch.device, freed_memory: str
+) -> str:
     """One case as a line of JSON."""
     config, batch = batch_of(case, data)
     ceiling = product_ceiling(device, torch.bfloat16)
@@ -197,7 +199,8 @@ def measure(case: str, *, data: Path | None, peer: bool, runs: int, device: torc
     used = Utilisation(
         config, lengths=np.array(batch.lengths), mask_rate=MASK_RATE, ceiling=ceiling
     )
-    more: dict[str, float] = {
+    more: dict[str, object] = {
+        "freed_memory": freed_memory,
         "ceiling_gflops": round(ceiling / 1e9),
         "copy_gb_per_second": round(copy_rate(device) / 1e9, 1),
         "gflop_per_token": round(used.flops_per_token(config.depth) / 1e9, 4),
@@ -240,11 +243,20 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu, or cuda for the cases of a GPU")
     parser.add_argument("--runs", type=int, default=7, help="steps of each side that are timed")
     arguments = parser.parse_args()
+    freed_memory = "handed back"
     if not arguments.peer or arguments.keep_memory:
+        freed_memory = "kept"
         keep_freed_memory()  # as a run of ours has it; it is one setting of the process for both
     device, peer = torch.device(arguments.device), arguments.peer is not None
     for case in arguments.cases or (CASES if device.type == "cpu" else GPU_CASES):
-        found = measure(case, data=arguments.data, peer=peer, runs=arguments.runs, device=device)
+        found = measure(
+            case,
+            data=arguments.data,
+            peer=peer,
+            runs=arguments.runs,
+            device=device,
+            freed_memory=freed_memory,
+        )
         print(found, flush=True)
 
 
