@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from litebert.text.batches import Batches
 from litebert.text.pretrain_batch import PretrainBatch
 from litebert.text.shards import Shards
 from litebert.train.evaluation import held_out_batches
+from peer import peer_inputs, peer_model
 from report import line
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,28 +48,13 @@ def train_ours(arguments: argparse.Namespace, output: Path) -> None:
 
 def train_peer(arguments: argparse.Namespace, output: Path, *, began: float) -> None:
     """The loop that a user of transformers writes."""
-    from transformers import AlbertConfig, AlbertForPreTraining
-
     shards = Shards.open(arguments.data)
     tokenizer = load_tokenizer(shards.tokenizer_path)
     settings = BatchSettings(
         batch_tokens=ROWS * LENGTH, max_length=LENGTH, short_sequence_probability=0.0
     )
     batches = Batches(shards, word_starts=tokenizer.word_starts(), settings=settings)
-    config = PRESETS["albert-mini"]
-    model = AlbertForPreTraining(
-        AlbertConfig(
-            vocab_size=shards.vocab_size,
-            embedding_size=config.embedding_size,
-            hidden_size=config.hidden_size,
-            num_hidden_layers=config.depth,
-            num_attention_heads=config.heads,
-            intermediate_size=config.inner_size,
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-            classifier_dropout_prob=0.0,
-        )
-    ).train()
+    model = peer_model(replace(PRESETS["albert-mini"], vocab_size=shards.vocab_size))
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
     budget, step = 60 * arguments.peer_minutes, 0
     while (progress := (time.perf_counter() - began) / budget) < 1:
@@ -88,27 +75,16 @@ def train_peer(arguments: argparse.Namespace, output: Path, *, began: float) -> 
 
 def rows(batch: PretrainBatch, *, pad: int) -> dict[str, torch.Tensor]:
     """A packed batch as padded rows of LENGTH tokens, labels at every position."""
-    count = len(batch.offsets) - 1
-    lengths = torch.from_numpy(batch.offsets[1:] - batch.offsets[:-1])
-    mask = torch.arange(LENGTH) < lengths[:, None]
-
-    def spread(values, fill: int) -> torch.Tensor:
-        out = torch.full((count, LENGTH), fill)
-        out[mask] = torch.as_tensor(values)
-        return out
-
-    labels = torch.full((len(batch.tokens),), -100)
-    labels[batch.predicted_positions] = torch.from_numpy(batch.predicted_tokens)
-    return {
-        "input_ids": spread(batch.tokens, pad),
-        "token_type_ids": spread(batch.segments, 0),
-        "attention_mask": mask.long(),
-        "labels": spread(labels, -100),
-        # -1 where a document has one segment: torch ignores -100
-        "sentence_order_label": torch.from_numpy(batch.sentence_labels).where(
-            torch.from_numpy(batch.sentence_labels) >= 0, torch.tensor(-100)
-        ),
-    }
+    return peer_inputs(
+        tokens=torch.from_numpy(batch.tokens),
+        segments=torch.from_numpy(batch.segments),
+        lengths=(batch.offsets[1:] - batch.offsets[:-1]).tolist(),
+        asked=torch.from_numpy(batch.predicted_positions),
+        answers=torch.from_numpy(batch.predicted_tokens),
+        sentences=torch.from_numpy(batch.sentence_labels),
+        pad=pad,
+        width=LENGTH,
+    )
 
 
 def main() -> None:

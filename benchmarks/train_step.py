@@ -36,6 +36,7 @@ from litebert.train.optimizer import build_optimizers
 from litebert.train.recipe import PretrainRecipe
 from litebert.train.start import keep_freed_memory
 from litebert.train.utilisation import Utilisation, product_ceiling
+from peer import peer_inputs, peer_model
 from report import line
 
 CASES = ("mini 32x128 V30000", "mini 32x128 V8000", "base 8x128 V30000")
@@ -71,20 +72,16 @@ class Batch:
 
     def padded(self, device: torch.device) -> dict[str, torch.Tensor]:
         """The batch as transformers takes it."""
-        real = torch.arange(max(self.lengths)) < torch.tensor(self.lengths)[:, None]
-        labels = torch.full_like(self.tokens, -100)
-        labels[self.targets.positions] = self.targets.tokens
-
-        def rows(values: torch.Tensor, fill: int) -> torch.Tensor:
-            return torch.full(real.shape, fill).masked_scatter(real, values)
-
-        found = {
-            "input_ids": rows(self.tokens, 0),
-            "token_type_ids": torch.zeros(real.shape, dtype=torch.long),
-            "attention_mask": real.long(),
-            "labels": rows(labels, -100),
-            "sentence_order_label": self.targets.sentences,
-        }
+        found = peer_inputs(
+            tokens=self.tokens,
+            segments=torch.zeros_like(self.tokens),
+            lengths=self.lengths,
+            asked=self.targets.positions,
+            answers=self.targets.tokens,
+            sentences=self.targets.sentences,
+            pad=0,
+            width=max(self.lengths),
+        )
         return {name: values.to(device) for name, values in found.items()}
 
 
@@ -131,22 +128,7 @@ def our_step(config: ModelConfig, batch: Batch, device: torch.device) -> Callabl
 
 def peer_step(config: ModelConfig, batch: Batch, device: torch.device) -> Callable[[], float]:
     """A function that does one step of transformers and returns its loss."""
-    from transformers import AlbertConfig, AlbertForPreTraining
-
-    model = AlbertForPreTraining(
-        AlbertConfig(
-            vocab_size=config.vocab_size,
-            embedding_size=config.embedding_size,
-            hidden_size=config.hidden_size,
-            num_hidden_layers=config.depth,
-            num_attention_heads=config.heads,
-            intermediate_size=config.inner_size,
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-            classifier_dropout_prob=0.0,
-        )
-    )
-    model = model.to(device).train()
+    model = peer_model(config).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
 
     def step() -> float:

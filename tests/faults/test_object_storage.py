@@ -64,6 +64,9 @@ def test_prepare_writes_to_a_url(corpus, tmp_path, bucket, capsys):
     assert content(local_shards(f"{bucket}/new")) == content(tmp_path / "local")
     assert main([*argv, "--output", f"{bucket}/new"]) == 2
     assert "not empty" in capsys.readouterr().err
+    cluster = ["--engine", "ray", "--address", "10.0.0.1:6379"]
+    assert main([*argv, "--output", f"{bucket}/other", *cluster]) == 2
+    assert "all machines see" in capsys.readouterr().err
 
 
 def test_corpus_that_is_not_whole_is_refused(corpus, tmp_path, bucket, cache):
@@ -78,7 +81,7 @@ def test_corpus_that_is_not_whole_is_refused(corpus, tmp_path, bucket, cache):
         remote.write(shard, damaged)
         with pytest.raises(InputError, match=f"bucket/train was not copied .*{shard}"):
             local_shards(remote.url)
-        assert not any(path.is_dir() for path in cache.glob("shards/*/*"))
+        assert not any(path.is_dir() for path in cache.glob("shards/*"))
     remote.write(shard, good)
     index = remote.read(INDEX)
     assert index is not None

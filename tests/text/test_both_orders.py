@@ -65,7 +65,13 @@ def test_first_half_is_a_batch_of_half_the_size():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"objective": "mlm"}, {"batch_tokens": 4095}, {"batch_tokens": 200}]
+    "settings",
+    [
+        {"objective": "mlm"},
+        {"sop_negatives": "google"},
+        {"batch_tokens": 4095},
+        {"batch_tokens": 200},
+    ],
 )
 def test_what_cannot_be_is_refused(settings):
     with pytest.raises(InputError, match="both_orders needs"):

@@ -51,9 +51,9 @@ def read(tmp_path, text: str, **overrides):
 @pytest.mark.parametrize("budget", BUDGETS, ids=lambda budget: next(iter(budget)))
 def test_yaml_gives_the_recipe_back(tmp_path, budget):
     # each odd value with the objective it is allowed with
-    alone = {"sop_negatives": "in_document", "both_orders": False}
-    pairs = {"objective": "mlm+sop"}
-    for changes in (alone, pairs, {**pairs, "valid": "s3://bucket/valid"}):
+    inside, google = {"sop_negatives": "in_document"}, {"both_orders": False}
+    pairs = {"objective": "mlm+sop", "valid": "s3://bucket/valid"}
+    for changes in (inside | google, pairs | google, pairs | inside):
         recipe = PretrainRecipe(**{**OTHER, **budget, **changes})
         assert read(tmp_path, recipe.to_yaml()) == recipe
     names = {field.name for field in dataclasses.fields(PretrainRecipe)}

@@ -83,6 +83,8 @@ def _prepare_for(settings: Settings) -> tuple[Shards, dict[str, int]]:
     """Prepare here, or in a temporary directory for object storage."""
     if settings.output is None or not is_remote(settings.output):
         return _prepare(settings)
+    if settings.address:
+        raise InputError("--address needs an --output directory that all machines see, not a URL")
     remote = RemoteDirectory(settings.output)
     if remote.names():
         raise InputError(f"{settings.output}: exists and is not empty; give a new URL")

@@ -62,8 +62,9 @@ class BatchSettings:
                 f"max_predictions_per_sequence={self.max_predictions_per_sequence} must be "
                 "at least 1"
             )
-        if self.both_orders and self.objective != "mlm+sop":
-            raise InputError(f"both_orders needs objective=mlm+sop, not {self.objective!r}")
+        if self.both_orders and (self.objective, self.sop_negatives) != ("mlm+sop", "in_document"):
+            # a stranger is no more in order before a text than behind it
+            raise InputError("both_orders needs objective=mlm+sop and sop_negatives=in_document")
         if self.both_orders and (self.batch_tokens % 2 or self.batch_tokens < 2 * self.max_length):
             raise InputError(
                 f"both_orders needs an even batch_tokens of at least two sequences "

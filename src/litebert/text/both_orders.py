@@ -20,7 +20,7 @@ def add_other_orders(batch: PretrainBatch) -> PretrainBatch:
     first = batch.positions == 0
     # [CLS], then what was B with its [SEP], then what was A with its own
     place = np.where(first, 0, np.where(paired & (batch.segments == 1), 1, 2))
-    order = np.lexsort((np.arange(total), place, sequence))
+    order = np.argsort(3 * sequence + place, kind="stable")
     moved_to = np.empty(total, np.int64)
     moved_to[order] = np.arange(total)
     swapped = (paired & ~first & (batch.segments == 0)).astype(np.int64)

@@ -4,12 +4,14 @@ Training reads windows in random order, a kilobyte at a time, which no object st
 time; so the shards of a URL are copied as a whole, once for all processes of a machine.
 """
 
+import hashlib
 import os
 from pathlib import Path
 
 from filelock import FileLock
 
 from litebert.errors import InputError
+from litebert.manifest import seal
 from litebert.remote import RemoteDirectory, is_remote
 from litebert.text.shards import INDEX
 
@@ -29,7 +31,7 @@ def local_shards(location: str | Path) -> Path:
         raise InputError(f"{location}: no prepared corpus (no {INDEX}); run 'litebert prepare'")
     hashes = {entry["file"]: entry["sha256"] for entry in index["shards"]}
     tokenizer = {f"tokenizer/{name}": value for name, value in index["tokenizer_files"].items()}
-    target = _cache() / "shards" / index["shards"][0]["sha256"][:16] / str(index["tokens"])
+    target = _cache() / "shards" / hashlib.sha256(seal(index)).hexdigest()[:16]
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{target}.lock"):
         if not (target / INDEX).is_file():

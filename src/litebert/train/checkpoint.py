@@ -129,10 +129,6 @@ class CheckpointWriter:
         pending, self._pending = self._pending, None
         return pending.result()
 
-    def close(self) -> None:
-        """End the thread, after what it still writes."""
-        self._pool.shutdown()
-
 
 def checkpoint_directories(directory: Path) -> list[Path]:
     """Complete checkpoints, newest first."""

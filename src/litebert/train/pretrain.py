@@ -98,7 +98,7 @@ class Pretraining:
             recipe=recipe.to_yaml(),
             ranks=ranks,
             keep=settings.keep_checkpoints,
-            copies=copies_of(settings),
+            copies=copies_of(settings) if ranks.first else None,
             on_saved=self._log_checkpoint,
             on_warning=self._warn,
         )
