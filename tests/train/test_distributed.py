@@ -1,7 +1,11 @@
 """Several processes take the same steps over the same batches as one."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -102,3 +106,33 @@ def test_results_are_printed_once(fields, tmp_path):
     assert code == 0
     results = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
     assert len(results) == 1
+
+
+NAMES_OF_THREADS = """
+import os, sys
+from pathlib import Path
+from litebert.cli.main import main
+code = main(sys.argv[1:])
+names = [task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")]
+Path(os.environ["PLACE"], os.environ["RANK"]).write_text(" ".join(names))
+sys.exit(code)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to name threads")
+def test_ranks_end_their_threads(fields, tmp_path):
+    """One that lets go of a tensor while the interpreter shuts down aborts a finished run."""
+    script = tmp_path / "names.py"
+    script.write_text(NAMES_OF_THREADS)
+    place = ["--nproc-per-node", "2", "--rdzv-backend", "c10d"]
+    place += ["--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1"]
+    argv = arguments({**fields, "steps": 2}, tmp_path / "run", "--workers", "0")
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", *place, str(script), *argv],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PLACE": str(tmp_path), "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    for rank in "01":
+        assert "gloo" not in (tmp_path / rank).read_text()

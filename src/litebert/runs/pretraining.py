@@ -88,8 +88,10 @@ def pretrain(
     if ranks.first and not checkpoint_directories(output / "checkpoints"):
         # a run killed before its first checkpoint starts over: with any recipe
         write_atomically(output / "recipe.yaml", recipe.to_yaml().encode())
-    progress = run.run()
-    ranks.leave()
+    try:
+        progress = run.run()
+    finally:
+        ranks.leave()
     result = RunResult(
         output=output,
         step=progress.step,

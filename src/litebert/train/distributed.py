@@ -5,6 +5,8 @@ rank holds the whole model: the block's gradient is complete only when the backw
 first application, so there is nothing to overlap and one all-reduce of one buffer is the best plan.
 """
 
+import gc
+import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,8 +30,6 @@ class Ranks:
 
     rank: int = 0
     size: int = 1
-    host: dist.ProcessGroup | None = None
-    """Group for numbers on the host, so that agreeing on them does not wait for a GPU."""
 
     @property
     def first(self) -> bool:
@@ -42,10 +42,10 @@ class Ranks:
 
     def total(self, values: Sequence[float]) -> list[float]:
         """Sums of host numbers over all ranks; the same on every rank."""
-        if self.host is None:
+        if self.size == 1:
             return list(values)
         tensor = torch.tensor(values, dtype=torch.float64)
-        dist.all_reduce(tensor, group=self.host)
+        dist.all_reduce(tensor)
         return tensor.tolist()
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
@@ -61,16 +61,21 @@ class Ranks:
 
     def from_first(self, value: Any) -> Any:
         """A JSON-like value of the first rank, on every rank."""
-        if self.host is None:
+        if self.size == 1:
             return value
         box = [value]
-        dist.broadcast_object_list(box, src=0, group=self.host)
+        dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
         return box[0]
 
     def leave(self) -> None:
-        """Close the groups; call it when the run is over."""
+        """Close the group and end its threads; call it when the run is over.
+
+        A thread that outlives this one may let go of its last tensor while the interpreter shuts
+        down, and then the process aborts. The group ends its threads when nothing refers to it.
+        """
         if self.size > 1:
             dist.destroy_process_group()
+            gc.collect()
 
 
 def follow_first(model: Model, optimizers: list[Optimizer], ranks: Ranks) -> None:
@@ -110,18 +115,19 @@ def join(device: torch.device) -> Ranks:
     """The ranks that torchrun's environment variables describe; one rank without them."""
     if not started_by_torchrun():
         return Ranks()
+    # Its functions keep as a default argument the group that exists when they are first imported
+    # (optimizers import them in passing): imported before the group, they keep none alive.
+    importlib.import_module("torch.distributed.nn.functional")
     # After a restart torchrun gives the store of the attempt before, with addresses of dead ranks.
     store, rank, size = next(rendezvous("env://"))
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     dist.init_process_group(
-        "nccl" if device.type == "cuda" else "gloo",
+        "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
         store=PrefixStore(f"attempt {attempt}", store),
         rank=rank,
         world_size=size,
     )
-    host = dist.new_group(backend="gloo")
-    assert isinstance(host, dist.ProcessGroup)  # this rank is in it, since all are
-    return Ranks(dist.get_rank(), dist.get_world_size(), host)
+    return Ranks(dist.get_rank(), dist.get_world_size())
 
 
 def check_division(accumulation: int, ranks: Ranks) -> None:
