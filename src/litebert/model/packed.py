@@ -47,7 +47,7 @@ class PackedBatch:
     lengths: tuple[int, ...]
     """Tokens of each of the B sequences; on the host, so that nothing waits for a device."""
 
-    @property
+    @cached_property
     def offsets(self) -> Tensor:
         """(B+1,) int64: sequence b is tokens[offsets[b]:offsets[b+1]]."""
         ends = torch.tensor(self.lengths).cumsum(0)
