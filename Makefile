@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup quickstart test test-faults test-slow test-tensorflow check bench clean
+.PHONY: setup quickstart test test-faults test-tasks test-slow test-tensorflow check bench clean
 
 setup: .venv/installed-dev
 
@@ -27,6 +27,10 @@ test: .venv/installed-dev
 # Kills, full disks, damaged files, NaN, lost ranks: all of it, the slow ones too.
 test-faults: .venv/installed-dev
 	$(BIN)/python -m pytest tests/faults tests/train/test_distributed.py
+
+# Every task of the paper from its official files, and the user's own kinds.
+test-tasks: .venv/installed-dev
+	$(BIN)/python -m pytest tests/tasks
 
 # Minutes each: a run killed twenty times.
 test-slow: .venv/installed-dev

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from litebert import load_tokenizer
+from litebert import Tokenizer, load_tokenizer
 from litebert.text.prepare import prepare
 from litebert.train.events import read_events
 from litebert.train.recipe import PretrainRecipe
@@ -47,10 +47,15 @@ def documents(count: int, *, seed: int) -> list[list[list[str]]]:
     return made
 
 
+def tiny_tokenizer(place: Path) -> Tokenizer:
+    """The tokenizer of 60 made-up words."""
+    (place / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n")
+    return load_tokenizer(place / "vocab.txt")
+
+
 def make_corpus(place: Path) -> Path:
     """Shards train/ (several) and valid/ of one tokenizer, and shape.json."""
-    (place / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n")
-    tokenizer = load_tokenizer(place / "vocab.txt")
+    tokenizer = tiny_tokenizer(place)
     train = place / "train"
     prepare(documents(200, seed=1), tokenizer=tokenizer, output=train, shard_bytes=4096)
     prepare(documents(60, seed=2), tokenizer=tokenizer, output=place / "valid")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from litebert import InputError
-from litebert.cli.pretrain import split_overrides
+from litebert.cli.recipe_arguments import split_overrides
 from litebert.train.recipe import PretrainRecipe, RunSettings, read_recipe
 
 # Every field away from its default; the budget is one of three.
@@ -135,7 +135,7 @@ def test_impossible_run_settings_are_refused(field):
 
 def test_fields_are_told_from_flags():
     argv = "steps=5 --output runs/a --lr 1e-3 --betas 0.8 0.9 --muon-lr=2e-2 --workers=0".split()
-    overrides, rest = split_overrides([*argv, "model=a=b", "--resume"])
+    overrides, rest = split_overrides([*argv, "model=a=b", "--resume"], PretrainRecipe)
     assert overrides == {
         "steps": 5, "lr": "1e-3", "betas": "0.8 0.9", "muon_lr": "2e-2", "model": "a=b",
     }  # fmt: skip
@@ -144,13 +144,13 @@ def test_fields_are_told_from_flags():
 
 def test_flag_without_its_value_is_refused():
     with pytest.raises(InputError, match="--betas needs a value"):
-        split_overrides(["--betas", "0.9"])
+        split_overrides(["--betas", "0.9"], PretrainRecipe)
     with pytest.raises(InputError, match=r"lr=\[: cannot read the value"):
-        split_overrides(["lr=["])
+        split_overrides(["lr=["], PretrainRecipe)
 
 
 def test_misspelt_field_reaches_the_hint():
-    overrides, _ = split_overrides(["data=x", "setps=5"])
+    overrides, _ = split_overrides(["data=x", "setps=5"], PretrainRecipe)
     with pytest.raises(InputError, match="unknown field 'setps'; did you mean 'steps'"):
         read_recipe(None, overrides)
 
@@ -166,6 +166,8 @@ def test_depth_stages_part_the_run_equally():
     "words", [["--depth-stages", "0.5", "1"], ["depth_stages=0.5 1"], ["depth_stages=[0.5, 1]"]]
 )
 def test_depth_stages_on_the_command_line(words):
-    overrides, rest = split_overrides(["--data", "x", *words, "--steps", "1", "--no-tensorboard"])
+    overrides, rest = split_overrides(
+        ["--data", "x", *words, "--steps", "1", "--no-tensorboard"], PretrainRecipe
+    )
     assert read_recipe(None, overrides).depth_stages == (0.5, 1.0)
     assert rest == ["--no-tensorboard"]

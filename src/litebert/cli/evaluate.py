@@ -1,4 +1,4 @@
-"""`litebert evaluate`: held-out masked-LM and sentence results of a model."""
+"""`litebert evaluate`: what a model scores, on held-out text, on BLiMP, or on its task."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -9,9 +9,12 @@ import tyro
 from rich.console import Console
 from rich.progress import Progress
 
+from litebert.cli.evaluate_blimp import evaluate_blimp
+from litebert.cli.evaluate_task import evaluate_task
 from litebert.cli.model_argument import SENTENCE_WEIGHTS, open_model
 from litebert.cli.progress import evaluation_line
 from litebert.errors import InputError
+from litebert.interop.task_models import is_task_model
 from litebert.runs.record import corpus_index
 from litebert.text.batch_settings import BatchSettings
 from litebert.text.pairs import Objective
@@ -28,11 +31,19 @@ class Settings:
     """What to evaluate, and on what."""
 
     model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
-    """A litebert run, a Hugging Face directory or hub id, or Google's TensorFlow checkpoint."""
-    data: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
-    """Held-out shards (litebert prepare); a run's own when left out."""
+    """A run of pretraining or fine-tuning, a Hugging Face directory or hub id, or Google's
+    TensorFlow checkpoint."""
+    data: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None
+    """Held-out shards (litebert prepare), or labelled rows for a fine-tuned model; a run's own
+    when left out."""
+    blimp: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
+    """Score minimal pairs instead: BLiMP's folder, or a .jsonl or .jsonl.gz file."""
+    within_word: bool = True
+    """For BLiMP: mask the later pieces of a word together with an earlier one."""
     train: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
     """Training shards, for the unigram baseline; a run's own when left out."""
+    others: Annotated[tuple[str, ...], tyro.conf.arg(name="with", metavar="RUN")] = ()
+    """Further fine-tuned models that answer together with the first."""
     batches: int = 500
     """Most batches of 4,096 tokens to look at, spread evenly over the corpus."""
     max_length: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
@@ -53,8 +64,27 @@ def main(argv: list[str]) -> int:
         Settings,
         args=argv,
         prog="litebert evaluate",
-        description="Held-out masked-LM and sentence results of a model, beside the baseline.",
+        description="Held-out masked-LM and sentence results of a model, beside the baseline; its "
+        "accuracy on BLiMP; or the metrics of a fine-tuned model's task.",
     )
+    if settings.blimp is not None:
+        return evaluate_blimp(
+            settings.model,
+            settings.blimp,
+            device=settings.device,
+            precision=settings.precision,
+            within_word=settings.within_word,
+            as_json=settings.json,
+        )
+    if is_task_model(settings.model):
+        return evaluate_task(
+            settings.model,
+            None if settings.data is None else Path(settings.data),
+            others=settings.others,
+            device=settings.device,
+            precision=settings.precision,
+            as_json=settings.json,
+        )
     if settings.batches < 1:
         raise InputError(f"batches={settings.batches} must be at least 1")
     recipe = _recipe_of(settings.model)

@@ -15,6 +15,8 @@ VERBS = {
     "prepare": "turn text into shards of token ids; verify shards",
     "pretrain": "train a model on shards by a recipe",
     "evaluate": "held-out masked-LM and sentence results of a model",
+    "finetune": "teach a model a task: GLUE, SQuAD, RACE, tags, or your own file",
+    "predict": "answers of a fine-tuned model, one JSON line a row",
     "fill-mask": "the likeliest words for [MASK] in a text",
     "convert": "read a model in any known layout, write the Hugging Face layout",
 }

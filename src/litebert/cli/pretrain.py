@@ -1,19 +1,16 @@
 """`litebert pretrain`: train a model on prepared shards by a recipe."""
 
 import dataclasses
-import itertools
 import json
-import re
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import tyro
-import yaml
 
 from litebert.cli.progress import RunProgress, evaluation_line
+from litebert.cli.recipe_arguments import split_overrides
 from litebert.errors import InputError
 from litebert.runs.pretraining import pretrain
 from litebert.train.copies import copies_of
@@ -59,7 +56,7 @@ def main(argv: list[str]) -> int:
         example = _Everything(data=Path("SHARDS"), output=Path("RUN"), minutes=60.0)
         tyro.cli(_Everything, args=["--help"], prog="litebert pretrain", description=DESCRIPTION,
                  default=example)  # fmt: skip
-    overrides, rest = split_overrides(argv)
+    overrides, rest = split_overrides(argv, PretrainRecipe)
     arguments = tyro.cli(Arguments, args=rest, prog="litebert pretrain", description=DESCRIPTION)
     copies = copies_of(arguments)
     if arguments.resume and copies is not None and is_first_rank():
@@ -102,34 +99,3 @@ def _follow(recipe: PretrainRecipe, settings: RunSettings) -> int:
         time.sleep(2)  # the launcher ends this process at once when the first rank has failed
         raise
     return 0 if result.stop_signal is None else 128 + result.stop_signal
-
-
-def split_overrides(argv: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """Fields of the recipe, as field=value or --field value, and the arguments that are left."""
-    names = {field.name for field in dataclasses.fields(PretrainRecipe)}
-    overrides: dict[str, Any] = {}
-    rest: list[str] = []
-    left = list(argv)
-    while left:
-        word = left.pop(0)
-        pair = re.fullmatch(r"(--)?([A-Za-z_-]+)=(.*)", word, re.DOTALL)
-        name = (pair[2] if pair else word.removeprefix("--")).replace("-", "_")
-        if pair and (name in names or not pair[1]):
-            overrides[name] = _scalar(pair[3], word)
-        elif word.startswith("--") and name in names:
-            numbers = itertools.takewhile(re.compile(r"[0-9.]+").fullmatch, left)
-            count = {"betas": 2, "depth_stages": max(1, len(list(numbers)))}.get(name, 1)
-            if len(left) < count:
-                raise InputError(f"{word} needs a value")
-            overrides[name] = _scalar(" ".join(left[:count]), word)
-            del left[:count]
-        else:
-            rest.append(word)
-    return overrides, rest
-
-
-def _scalar(text: str, where: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"{where}: cannot read the value {text!r}") from None

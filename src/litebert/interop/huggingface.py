@@ -9,6 +9,7 @@ import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,10 +34,31 @@ def load(path_or_hub_id: str | Path, *, allow: Sequence[str] = ()) -> Model:
     ALBERT's checkpoints on the hub lack. Raises InputError when a weight is missing, unexpected,
     of another shape or not finite, and when the files cannot be had or read.
     """
+    return load_with_others(path_or_hub_id, allow=allow)[0]
+
+
+def load_with_others(
+    path_or_hub_id: str | Path, *, allow: Sequence[str] = (), others: Sequence[str] = ()
+) -> tuple[Model, dict[str, Tensor], dict[str, Any]]:
+    """As `load`, with the tensors whose names begin with one of `others`, and config.json."""
     config_path, weights_path = _files(path_or_hub_id)
-    family, config = configs.model_config(configs.read_json(config_path), config_path)
+    values = configs.read_json(config_path)
     weights = _open(weights_path)
-    source = str(weights_path)
+    chosen = [name for name in weights.shapes if name.startswith(tuple(others))] if others else []
+    kept = weights.renamed({name: name for name in weights.shapes if name not in chosen})
+    model = _assembled(values, config_path, kept, source=str(weights_path), allow=allow)
+    return model, {name: weights.read(name) for name in chosen}, values
+
+
+def _assembled(
+    values: dict[str, Any],
+    config_path: Path,
+    weights: Weights,
+    *,
+    source: str,
+    allow: Sequence[str],
+) -> Model:
+    family, config = configs.model_config(values, config_path)
     if family == "litebert":
         return assemble(config, _own_slots(config), weights, allow=allow, source=source)
     weights = weights.renamed(canonical(family, weights.shapes))
@@ -66,7 +88,17 @@ def save(
     for (`require_transformers` says which); those only `litebert.load` reads. config.json is
     written last. `card` is the text of README.md.
     """
-    directory = Path(directory)
+    write_directory(
+        Path(directory),
+        tensors=named_tensors(model),
+        values=configs.config_json(model.config),
+        tokenizer=tokenizer,
+        card=default_card(model) if card is None else card,
+    )
+
+
+def named_tensors(model: Model) -> dict[str, Tensor]:
+    """The weights of a model under the names they are saved by."""
     family = configs.family_of(model.config)
     if family == "litebert":
         slots = _own_slots(model.config)
@@ -75,12 +107,23 @@ def save(
     tensors = {name: slot.view(model).cpu().contiguous() for name, slot in slots.items()}
     if family == "albert" and not model.config.embedding_projection:
         tensors |= _identity(model.config.hidden_size)
+    return tensors
+
+
+def write_directory(
+    directory: Path,
+    *,
+    tensors: dict[str, Tensor],
+    values: dict[str, Any],
+    tokenizer: Tokenizer | None,
+    card: str,
+) -> None:
+    """Write weights, tokenizer, card and, last, config.json with the ids of special tokens."""
     write_atomically(directory / "model.safetensors", _writer(tensors))
     if tokenizer is not None:
         tokenizer.save(directory)
-    card = default_card(model) if card is None else card
     write_atomically(directory / "README.md", card.encode())
-    values = configs.config_json(model.config) | {
+    values = values | {
         "pad_token_id": 0 if tokenizer is None else tokenizer.pad_id,
         "bos_token_id": 2 if tokenizer is None else tokenizer.cls_id,
         "eos_token_id": 3 if tokenizer is None else tokenizer.sep_id,

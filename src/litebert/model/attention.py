@@ -53,7 +53,10 @@ def attend_reference(qkv_T3ND: Tensor, packed: PackedBatch) -> Tensor:
 
 def _packed_attend(qkv: Tensor, packed: PackedBatch) -> Tensor:
     offsets, longest = packed.offsets.int(), max(packed.lengths)
-    return varlen_attn(*qkv.unbind(1), offsets, offsets, longest, longest)
+    q, k, v = qkv.unbind(1)
+    out = varlen_attn(q, k, v, offsets, offsets, longest, longest)
+    assert isinstance(out, Tensor)  # a pair only when more than the output is asked for
+    return out
 
 
 def _rows_attend(qkv: Tensor, rows: int, mask: Tensor | None, dropout: float) -> Tensor:

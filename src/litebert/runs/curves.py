@@ -4,8 +4,6 @@ Drawn by matplotlib from the events of a run. In a page every colour is a CSS va
 drawing is legible on light and on dark.
 """
 
-import io
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,17 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from litebert.errors import InputError
+from litebert.runs.drawing import BASELINE, GRID, HELD_OUT, INK, TRAIN, in_page, short_number, style
 from litebert.runs.record import RunRecord
 
-# Colours that nothing else in a drawing has; `_in_page` turns each into a CSS variable.
-INK, GRID, TRAIN, HELD_OUT, BASELINE = "#010101", "#020202", "#030303", "#040404", "#050505"
-_VARIABLES = {
-    INK: "var(--ink)",
-    GRID: "var(--grid)",
-    TRAIN: "var(--train)",
-    HELD_OUT: "var(--held-out)",
-    BASELINE: "var(--baseline)",
-}
 MEASURES = {"mlm_loss": "masked-LM loss, nats", "sentence_accuracy": "sentence accuracy"}
 # Points of a line; more cannot be seen and make pages heavy.
 POINTS = 300
@@ -85,7 +75,7 @@ def panel_svg(record: RunRecord, panel: Panel) -> str | None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-    with matplotlib.rc_context(_style(INK, GRID)):
+    with matplotlib.rc_context(style(INK, GRID)):
         figure = Figure(figsize=(5.2, 2.9), layout="constrained")
         axes = figure.add_subplot()
         if steps:
@@ -111,7 +101,7 @@ def panel_svg(record: RunRecord, panel: Panel) -> str | None:
         _minutes_on_top(axes, record)
         if panel.held_out or panel.level_name:
             axes.legend()
-        return _in_page(figure, panel.train)
+        return in_page(figure, panel.train)
 
 
 def curve_image(
@@ -134,7 +124,7 @@ def curve_image(
     from matplotlib.ticker import FuncFormatter
 
     names = labels or [Path(directory).name for directory in run_directories]
-    with matplotlib.rc_context(_style("#222222", "#e3e3e3") | {"savefig.dpi": 160}):
+    with matplotlib.rc_context(style("#222222", "#e3e3e3") | {"savefig.dpi": 160}):
         figure = Figure(figsize=(7, 3.8), layout="constrained")
         axes = figure.add_subplot()
         baselines = []
@@ -166,31 +156,6 @@ def curve_image(
         axes.legend()
         figure.savefig(path, metadata={"Date": None} if Path(path).suffix == ".svg" else None)
     return Path(path)
-
-
-def short_number(value: float) -> str:
-    """A number as a person says it: 1.3 M, 250 k."""
-    for size, unit in ((1e9, " B"), (1e6, " M"), (1e3, " k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.3g}"
-
-
-def _style(ink: str, grid: str) -> Any:
-    inked = ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor")
-    return dict.fromkeys(inked, ink) | {
-        "font.size": 9,
-        "axes.edgecolor": grid,
-        "xtick.color": grid,
-        "ytick.color": grid,
-        "grid.color": grid,
-        "axes.grid": True,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "grid.linewidth": 0.6,
-        "legend.frameon": False,
-        "svg.fonttype": "none",
-    }
 
 
 def _columns(events: list[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -232,22 +197,3 @@ def _minutes_on_top(axes: Any, record: RunRecord) -> None:
     top.set_xticks(np.interp(ticks, minutes, tokens), [f"{tick:g}" for tick in ticks])
     top.spines["top"].set_visible(False)
     top.set_xlabel("minutes")
-
-
-def _in_page(figure: Any, salt: str) -> str:
-    import matplotlib
-
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": salt}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' id="[a-z0-9.]+_\d+"', "", svg)  # figure_1 and the like recur in every drawing
-    svg = re.sub(r"font: ([\d.]+px) [^;\"]+", r"font-size: \1", svg)
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
-    for colour, variable in _VARIABLES.items():
-        svg = svg.replace(colour, variable)
-    return svg

@@ -5,7 +5,6 @@ directory, so it can be written again at any time, also for a run that was kille
 """
 
 import dataclasses
-from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ from typing import Any
 from litebert.config import ModelConfig
 from litebert.files import write_atomically
 from litebert.model import size
-from litebert.runs.curves import PANELS, panel_svg, short_number
+from litebert.runs.curves import PANELS, panel_svg
+from litebert.runs.drawing import short_number
+from litebert.runs.page import halves, page, section, table
 from litebert.runs.plan_diagram import plan_svg
 from litebert.runs.record import RunRecord
-from litebert.runs.report_style import STYLE
 from litebert.train.recipe import PretrainRecipe
 
 
@@ -40,17 +40,15 @@ def _page(record: RunRecord) -> str:
         _curves(record),
         _examples(record),
         _model(record),
-        _section("Recipe", _halves(_recipe_rows(record.recipe))),
-        _section("The run", f'<div class="panel">{_table(_fact_rows(record))}</div>'),
-        _section("Load it", _loading(record)),
+        section("Recipe", halves(_recipe_rows(record.recipe))),
+        section("The run", f'<div class="panel">{table(_fact_rows(record))}</div>'),
+        section("Load it", _loading(record)),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>"
-        + "\n".join(section for section in sections if section)
-        + "<footer>Written by litebert from recipe.yaml, events.jsonl and examples.json beside "
-        "this page.</footer></body></html>\n"
+    return page(
+        title,
+        sections,
+        footer="Written by litebert from recipe.yaml, events.jsonl and examples.json beside this "
+        "page.",
     )
 
 
@@ -141,8 +139,8 @@ def _curves(record: RunRecord) -> str:
     figures = (f"<figure><h3>{title}</h3>{svg}</figure>" for title, svg in drawn if svg)
     body = "".join(figures)
     if not body:
-        return _section("Learning curves", "<p>The run logged no step yet.</p>")
-    return _section("Learning curves", f'<div class="curves">{body}</div>')
+        return section("Learning curves", "<p>The run logged no step yet.</p>")
+    return section("Learning curves", f'<div class="curves">{body}</div>')
 
 
 def _examples(record: RunRecord) -> str:
@@ -153,7 +151,7 @@ def _examples(record: RunRecord) -> str:
         sentence = escape(example["text"]).replace("[MASK]", "<mark>[MASK]</mark>")
         lists = "".join(_answers(answers) for answers in example["answers"])
         drawn.append(f'<div class="panel example"><p class="sentence">{sentence}</p>{lists}</div>')
-    return _section("What it puts for [MASK]", f'<div class="halves">{"".join(drawn)}</div>')
+    return section("What it puts for [MASK]", f'<div class="halves">{"".join(drawn)}</div>')
 
 
 def _answers(answers: list[dict[str, Any]]) -> str:
@@ -171,8 +169,8 @@ def _model(record: RunRecord) -> str:
     if config is None:
         return ""
     plan = f'<div class="panel"><h3>Weights used at each depth</h3>{plan_svg(config.plan)}</div>'
-    tables = _halves(_parameter_rows(config), _shape_rows(config))
-    return _section("The model", f'{plan}<div style="height:14px"></div>{tables}')
+    tables = halves(_parameter_rows(config), _shape_rows(config))
+    return section("The model", f'{plan}<div style="height:14px"></div>{tables}')
 
 
 def _parameter_rows(config: ModelConfig) -> list[tuple[str, ...]]:
@@ -255,24 +253,3 @@ def _loading(record: RunRecord) -> str:
         f'<div class="panel"><p class="soft">In the run directory:</p>'
         f"<pre>{escape(code)}</pre></div>"
     )
-
-
-def _section(title: str, body: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{body}</section>"
-
-
-def _halves(*tables: list[tuple[str, ...]]) -> str:
-    """Tables side by side; a single one is cut in two."""
-    if len(tables) == 1:
-        middle = -(-len(tables[0]) // 2)
-        tables = (tables[0][:middle], tables[0][middle:])
-    panels = (f'<div class="panel">{_table(rows)}</div>' for rows in tables)
-    return f'<div class="halves">{"".join(panels)}</div>'
-
-
-def _table(rows: Iterable[tuple[str, ...]]) -> str:
-    lines = []
-    for name, value, *notes in rows:
-        note = "".join(f'<td class="note">{escape(note)}</td>' for note in notes)
-        lines.append(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td>{note}</tr>")
-    return f"<table>{''.join(lines)}</table>"

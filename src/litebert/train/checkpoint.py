@@ -15,13 +15,12 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from litebert.errors import InputError
 from litebert.files import sync_directory
 from litebert.manifest import find_fault, hashes_of, seal, unseal
-from litebert.model.encoder import Model
 
 MANIFEST = "manifest.json"
 
@@ -37,7 +36,7 @@ class Snapshot:
 
 
 def take_snapshot(
-    model: Model, optimizers: list[Optimizer], state: dict[str, Any], *, copy: bool = True
+    model: nn.Module, optimizers: list[Optimizer], state: dict[str, Any], *, copy: bool = True
 ) -> Snapshot:
     """What a checkpoint stores, as it is now.
 
@@ -136,7 +135,7 @@ def checkpoint_directories(directory: Path) -> list[Path]:
 
 
 def load_newest_checkpoint(
-    directory: Path, *, model: Model, optimizers: list[Optimizer]
+    directory: Path, *, model: nn.Module, optimizers: list[Optimizer]
 ) -> tuple[dict[str, Any], list[str]]:
     """Restore the newest checkpoint whose hashes are right: its state, warnings on skipped ones.
 
@@ -161,7 +160,7 @@ def verify_checkpoint(path: Path) -> str | None:
     return find_fault(path, hashes)
 
 
-def _restore(path: Path, model: Model, optimizers: list[Optimizer]) -> dict[str, Any]:
+def _restore(path: Path, model: nn.Module, optimizers: list[Optimizer]) -> dict[str, Any]:
     state = json.loads((path / "state.json").read_text())
     weights = load_file(path / "model.safetensors")
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
@@ -176,7 +175,7 @@ def _restore(path: Path, model: Model, optimizers: list[Optimizer]) -> dict[str,
     return state
 
 
-def optimizer_tensors(model: Model, optimizers: list[Optimizer]) -> dict[str, Tensor]:
+def optimizer_tensors(model: nn.Module, optimizers: list[Optimizer]) -> dict[str, Tensor]:
     """The state of all optimizers as `parameter/key`."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     return {
@@ -188,7 +187,7 @@ def optimizer_tensors(model: Model, optimizers: list[Optimizer]) -> dict[str, Te
 
 
 def set_optimizer_tensors(
-    model: Model, optimizers: list[Optimizer], tensors: dict[str, Tensor]
+    model: nn.Module, optimizers: list[Optimizer], tensors: dict[str, Tensor]
 ) -> list[str]:
     """Replace the state of all optimizers; returns the names that belong to no parameter."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}

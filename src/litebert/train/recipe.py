@@ -4,20 +4,16 @@ Settings that only change speed (device, workers, where to write) are RunSetting
 that two machines can run one recipe. Field docstrings are the help text of `litebert pretrain`.
 """
 
-import dataclasses
-import difflib
-import types
-import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from litebert.errors import InputError
 from litebert.model.recompute import Recompute
-from litebert.remote import is_remote
 from litebert.text.batch_settings import BatchSettings
+from litebert.train.recipe_file import read_mapping, typed_fields, yaml_of
+
+BUDGETS = ("minutes", "steps", "tokens")
 
 Precision = Literal["auto", "bf16", "fp32"]
 
@@ -71,7 +67,7 @@ class PretrainRecipe(BatchSettings):
     times as many."""
 
     def __post_init__(self) -> None:
-        budgets = [name for name in ("minutes", "steps", "tokens") if getattr(self, name)]
+        budgets = [name for name in BUDGETS if getattr(self, name)]
         if len(budgets) != 1:
             found = " and ".join(budgets) or "none of them"
             raise InputError(f"give exactly one of minutes, steps and tokens; found {found}")
@@ -103,16 +99,11 @@ class PretrainRecipe(BatchSettings):
     @property
     def budget(self) -> str:
         """The name of the budget that ends the run."""
-        return next(name for name in ("minutes", "steps", "tokens") if getattr(self, name))
+        return next(name for name in BUDGETS if getattr(self, name))
 
     def to_yaml(self) -> str:
         """The recipe as the text of a YAML file that `read_recipe` reads back."""
-        values = {}
-        for name, value in dataclasses.asdict(self).items():
-            if value is not None and value != ():
-                value = str(value) if isinstance(value, Path) else value
-                values[name] = list(value) if isinstance(value, tuple) else value
-        return yaml.safe_dump(values, sort_keys=False)
+        return yaml_of(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,67 +145,11 @@ def read_recipe(path: Path | None, overrides: dict[str, Any]) -> PretrainRecipe:
     Raises InputError for a missing or broken file, unknown fields (with the nearest known name),
     values of the wrong type, and contradictions between fields.
     """
-    values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            values = yaml.safe_load(path.read_text("utf-8")) or {}
-        except OSError as error:
-            raise InputError(f"cannot read recipe {path}: {error.strerror}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            where = " ".join(str(error).split())
-            raise InputError(f"recipe {path} is not YAML: {where}") from None
-        if not isinstance(values, dict):
-            raise InputError(f"recipe {path} must be a mapping of fields to values")
-    if any(name in overrides for name in ("minutes", "steps", "tokens")):
-        values = {k: v for k, v in values.items() if k not in ("minutes", "steps", "tokens")}
+    values = read_mapping(path)
+    if any(name in overrides for name in BUDGETS):
+        values = {k: v for k, v in values.items() if k not in BUDGETS}
     source = f"recipe {path}" if path else "the recipe"
-    hints = typing.get_type_hints(PretrainRecipe)
-    merged = {}
-    for name, value in {**values, **overrides}.items():
-        if name not in hints:
-            near = difflib.get_close_matches(str(name), hints, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(hints)}"
-            raise InputError(f"{source} has an unknown field {name!r}{hint}")
-        merged[name] = _typed(value, hints[name], f"{source}: {name}")
-    if "data" not in merged:
+    fields = typed_fields(PretrainRecipe, {**values, **overrides}, source)
+    if "data" not in fields:
         raise InputError(f"{source} needs data: a directory made by litebert prepare")
-    return PretrainRecipe(**merged)
-
-
-def _typed(value: Any, hint: Any, where: str) -> Any:
-    """A YAML value as the type of its field; numbers are not guessed from other types."""
-    if isinstance(hint, types.UnionType):
-        if value is None:
-            return None
-        options = [option for option in typing.get_args(hint) if option is not types.NoneType]
-        if isinstance(value, str) and str in options and is_remote(value):
-            return value
-        hint = options[-1]
-    if typing.get_origin(hint) is Literal:
-        options = typing.get_args(hint)
-        if value not in options:
-            raise InputError(f"{where}={value!r} must be one of {', '.join(map(str, options))}")
-        return value
-    if typing.get_origin(hint) is tuple:
-        kinds = typing.get_args(hint)
-        parts = yaml.safe_load(f"[{', '.join(value.split())}]") if isinstance(value, str) else value
-        if Ellipsis in kinds:
-            parts = [parts] if isinstance(parts, int) else parts
-            kinds = kinds[:1] * len(parts) if isinstance(parts, (list, tuple)) else kinds
-        if not isinstance(parts, (list, tuple)) or len(parts) != len(kinds):
-            count = "" if Ellipsis in typing.get_args(hint) else "two "
-            raise InputError(f"{where}={value!r} must be {count}numbers")
-        return tuple(_typed(part, kind, where) for part, kind in zip(parts, kinds, strict=True))
-    if hint is bool and not isinstance(value, bool):
-        raise InputError(f"{where}={value!r} must be true or false")
-    if hint is float and isinstance(value, (int, str)) and not isinstance(value, bool):
-        try:  # YAML reads 1e-3, without a dot, as text
-            return float(value)
-        except ValueError:
-            pass
-    if hint is Path and isinstance(value, (str, Path)):
-        return Path(value)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        kind = {int: "a whole number", float: "a number", str: "text", Path: "a path"}[hint]
-        raise InputError(f"{where}={value!r} must be {kind}")
-    return value
+    return PretrainRecipe(**fields)

@@ -1,0 +1,74 @@
+"""`litebert evaluate RUN` of a fine-tuned model: its task's metrics on a labelled file."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from litebert.cli.predict import columns_of
+from litebert.errors import InputError
+from litebert.interop.task_models import load_ensemble
+from litebert.tasks.answering import answer_together
+from litebert.tasks.problems import Problems
+from litebert.tasks.registry import TASKS
+from litebert.train.recipe import Precision
+from litebert.train.start import choose_device, choose_dtype
+
+
+def evaluate_task(
+    model: str,
+    data: Path | None,
+    *,
+    others: Sequence[str],
+    device: str,
+    precision: Precision,
+    as_json: bool,
+) -> int:
+    """Score a fine-tuned model on a file of its task, or on the development rows of its run.
+
+    `others` are models that answer together with it.
+    """
+    tuned, models = load_ensemble([model, *others])
+    name = tuned.task if tuned.task in TASKS else _custom_name(tuned.kind.kind)
+    task, problems, columns = TASKS[name], Problems(), columns_of(model, ())
+    if data is None:
+        described = Path(model) / "task.json"
+        if not described.is_file():
+            raise InputError(f"{model}: no data given: add --data FILE with labels")
+        source = Path(json.loads(described.read_text())["data"])
+        parts = task.read(source, problems, columns).dev
+        if not parts:
+            raise InputError(f"{source}: has no dev file: add --data FILE with labels")
+    elif data.is_dir() and name != "race":
+        parts = task.read(data, problems, columns).dev
+    else:
+        parts = {data.stem: task.read_file(data, problems, columns, tuned.kind.labels, True)}
+    chosen = choose_device(device)
+    for member in models:
+        member.to(chosen).encoder.compute_dtype = choose_dtype(precision, chosen)
+    scores = {}
+    for split, part in parts.items():
+        units = tuned.kind.units(part.examples, tuned.tokenizer, problems)
+        predictions = tuned.kind.predictions(answer_together(models, tuned.kind, units), units)
+        scores[split] = tuned.kind.score(predictions, part.examples)
+    for line in problems.lines():
+        print(f"warning: {line}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"model": model, "task": tuned.task, "scores": scores}))
+    else:
+        for split, values in scores.items():
+            for metric, value in values.items():
+                print(f"{split} {metric}: {value:.2f}")
+    return 0
+
+
+def _custom_name(kind: str) -> str:
+    """The task for a user's own file of a kind."""
+    return {
+        "classification": "classify",
+        "regression": "regress",
+        "multilabel": "multilabel",
+        "span": "answer",
+        "choice": "choose",
+        "tagging": "tag",
+    }[kind]

@@ -1,0 +1,80 @@
+"""Predictions of a fine-tuned model for rows that stream by: labels by name, with probabilities."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from litebert.interop.task_models import FineTuned
+from litebert.model.task_heads import TaskModel
+from litebert.tasks.answering import answer_together
+from litebert.tasks.columns import Columns
+from litebert.tasks.custom import examples_of
+from litebert.tasks.example import Example
+from litebert.tasks.naming import name_of, span_line
+from litebert.tasks.problems import Problems
+from litebert.tasks.table_files import Row
+
+# Rows that are read before the first is answered: enough to sort by length.
+CHUNK = 256
+
+
+def predict_rows(
+    tuned: FineTuned,
+    rows: Iterable[Row],
+    columns: Columns,
+    problems: Problems,
+    *,
+    models: Sequence[TaskModel] = (),
+) -> Iterator[dict[str, Any]]:
+    """The prediction of every row, in order; rows that cannot be used go to `problems`.
+
+    `models` answer together; the model of `tuned` alone when left out.
+    """
+    kind = tuned.kind
+    examples = examples_of(rows, kind.kind, columns, problems, labels=kind.labels, labelled=False)
+    while chunk := list(islice(examples, CHUNK)):
+        yield from predict(tuned, chunk, problems, models=models)
+
+
+def predict(
+    tuned: FineTuned,
+    examples: Sequence[Example],
+    problems: Problems,
+    *,
+    models: Sequence[TaskModel] = (),
+) -> Iterator[dict[str, Any]]:
+    """The prediction of every example, with what the model gave the alternatives."""
+    kind = tuned.kind
+    units = kind.units(examples, tuned.tokenizer, problems)
+    answers = answer_together(models or [tuned.model], kind, units)
+    predictions = kind.predictions(answers, units)
+    if kind.kind == "span":
+        texts = kind.texts(predictions, examples)  # type: ignore[attr-defined]
+        for example, found in zip(examples, predictions, strict=True):
+            line = {"id": example.id, **span_line(texts[example.id], found)}
+            yield line | {"alternatives": _alternatives(found, example)}
+        return
+    for number, (example, found) in enumerate(zip(examples, predictions, strict=True)):
+        line = {"id": example.id, "prediction": name_of(kind, found, example)}
+        if kind.kind in ("classification", "multilabel"):
+            shares = zip(kind.labels, answers[number], strict=True)
+            line["probabilities"] = {name: round(share, 6) for name, share in shares}
+        elif kind.kind == "choice":
+            line["probabilities"] = [round(share, 6) for share in answers[number]]
+        elif kind.kind == "tagging":
+            line["words"] = list(example.words)  # type: ignore[attr-defined]
+        yield line
+
+
+def _alternatives(found: Any, example: Any) -> list[dict[str, Any]]:
+    """Up to five spans of different texts with their shares among the likeliest 20."""
+    if not found.candidates:
+        return []
+    best = found.candidates[0].score
+    weights = [math.exp(candidate.score - best) for candidate in found.candidates]
+    shares: dict[str, float] = {}
+    for candidate, weight in zip(found.candidates, weights, strict=True):
+        text = example.context[candidate.start : candidate.end]
+        shares[text] = shares.get(text, 0.0) + weight / sum(weights)
+    return [{"text": text, "probability": round(p, 6)} for text, p in list(shares.items())[:5]]

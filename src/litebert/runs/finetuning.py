@@ -1,0 +1,136 @@
+"""A whole fine-tuning run in its directory: seeds, scores, predictions, the model, the report.
+
+    RUN/recipe.yaml task.json results.json report.html model/
+    RUN/seed-0/result.json events.jsonl model/ predictions/ submissions/
+
+RUN/model is that of the seed which did best on the selection rows. Seeds that are done are not
+done again; one that was stopped goes on from its last evaluation.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from litebert.errors import InputError
+from litebert.files import write_atomically
+from litebert.interop.load import model_directory
+from litebert.interop.task_models import load_encoder, load_task_model
+from litebert.model.encoder import Model
+from litebert.runs.finetune_seeds import FinetuneSettings, Scored, Seeds, Watch, as_json
+from litebert.runs.task_report import write_task_report
+from litebert.tasks.columns import Columns
+from litebert.tasks.kinds import kind_of
+from litebert.tasks.problems import Problems
+from litebert.tasks.registry import Splits, task_of
+from litebert.tasks.selection import set_apart
+from litebert.text.tokenizer import load_tokenizer
+from litebert.train.finetune_recipe import FinetuneRecipe
+from litebert.train.start import keep_freed_memory
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """What a run ended with."""
+
+    output: Path
+    scores: dict[str, dict[str, dict[str, float]]]
+    """Split, metric, and of it the median, the quartiles and every seed's value."""
+    problems: list[str]
+    stopped: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    def asdict(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return {
+            "output": str(self.output),
+            "model": str(self.output / "model"),
+            "scores": self.scores,
+            "problems": self.problems,
+            "notes": self.notes,
+        }
+
+
+def finetune(
+    task_name: str,
+    *,
+    model: str,
+    data: Path,
+    recipe: FinetuneRecipe,
+    settings: FinetuneSettings,
+    columns: Columns | None = None,
+    watch: Watch = lambda event, values: None,
+) -> FinetuneResult:
+    """Fine-tune a model on a task, seed by seed, and score it on the development rows.
+
+    A directory that holds seeds of the same run goes on with the others. Raises InputError for
+    data or a model that cannot be used, and for a directory of another run.
+    """
+    keep_freed_memory()
+    task, problems = task_of(task_name), Problems(strict=settings.strict)
+    columns = columns or Columns()
+    splits, notes = _with_dev(task.read(data, problems, columns))
+    train, selection = splits.train, next(iter(splits.dev.values()))
+    if recipe.select == "part":
+        train, selection = set_apart(splits.train, recipe.part)
+    described = {"task": task_name, "model": model, "data": str(data), "columns": asdict(columns)}
+    _claim(settings.output, described, recipe)
+    encoder, note = load_encoder(model)
+    notes += [note] if note else []
+    tokenizer = load_tokenizer(model_directory(model))
+    kind = kind_of(task.kind, labels=train.labels, settings=_settings(task, recipe, encoder))
+    learned = kind.units(train.examples, tokenizer, problems)
+    chosen = Scored(selection, kind.units(selection.examples, tokenizer, problems))
+    scored = {
+        name: Scored(part, kind.units(part.examples, tokenizer, problems))
+        for name, part in splits.dev.items()
+    }
+    for line in problems.lines():
+        watch("warning", {"message": line})
+    sizes = {"train": len(train), "selection": len(selection)}
+    sizes |= {name: len(part) for name, part in splits.dev.items()}
+    watch("task", {"task": task_name, "rows": sizes, "units": len(learned)})
+    run = Seeds(task_name, kind, recipe, settings, tokenizer, model, watch)
+    for seed in range(settings.seeds):
+        if not run.seed(seed, learned, chosen, scored, splits.test):
+            return FinetuneResult(settings.output, run.summary(), problems.lines(), True, notes)
+    result = FinetuneResult(settings.output, run.summary(), problems.lines(), False, notes)
+    write_atomically(settings.output / "results.json", as_json(result.asdict()))
+    shown = next(iter(scored.values()))
+    kept = load_task_model(settings.output)
+    kept.model.to(run.device).encoder.compute_dtype = run.dtype
+    answers, found = shown.answered(kept.model, kept.kind)
+    write_task_report(settings.output, kind=kept.kind, predictions=found, answers=answers,
+                      examples=shown.data.examples)  # fmt: skip
+    return result
+
+
+def _with_dev(splits: Splits) -> tuple[Splits, list[str]]:
+    """The splits, with rows set apart for scoring where the user has none."""
+    if splits.dev:
+        return splits, []
+    train, dev = set_apart(splits.train, 0.1)
+    note = f"no dev file: {len(dev):,} of {len(splits.train):,} rows are set apart and scored"
+    return Splits(train, {"dev": dev}, splits.test), [note]
+
+
+def _settings(task: Any, recipe: FinetuneRecipe, encoder: Model) -> dict[str, Any]:
+    positions = encoder.config.max_positions
+    length = recipe.max_length or min(task.max_length, positions)
+    if length > positions:
+        raise InputError(f"max_length={length} is more than the {positions} positions of the model")
+    settings = {**task.settings, "max_length": length}
+    if task.kind == "span":
+        settings |= {"stride": recipe.stride, "paper_head": recipe.paper_head}
+    return settings
+
+
+def _claim(output: Path, described: dict[str, Any], recipe: FinetuneRecipe) -> None:
+    """Take a directory for a run, or find that it is this run's already."""
+    files = {"task.json": as_json(described), "recipe.yaml": recipe.to_yaml().encode()}
+    for name, content in files.items():
+        path = output / name
+        if path.is_file() and path.read_bytes() != content:
+            raise InputError(
+                f"{output} holds another run ({name} differs): choose another --output"
+            )
+        write_atomically(path, content)

@@ -1,0 +1,76 @@
+"""Which columns of a user's file hold what, and a row of it as seen through them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from litebert.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """The columns of a user's file; those a kind of task does not use are ignored."""
+
+    text: str = "text"
+    """First text of a classification, regression or multilabel row."""
+    second: str | None = None
+    """Second text of a pair."""
+    label: str = "label"
+    """Class, score, several classes (a list, or names between |), or right option."""
+    question: str = "question"
+    context: str = "context"
+    """What an answer is a span of, or the passage of a multiple choice."""
+    answer: str = "answer"
+    """Text of the answer; empty for an unanswerable question."""
+    answer_start: str | None = None
+    """First character of the answer; where its text stands first when left out."""
+    options: str = "options"
+    """Options of a multiple choice: a list, or several columns with commas between."""
+    words: str = "words"
+    """Words of a sentence to tag: a list, or text with spaces between."""
+    tags: str = "tags"
+    id: str | None = None
+    """Name of a row in predictions; its number when left out."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if getattr(self, field.name) == "":
+                raise InputError(f"columns: {field.name} is empty: name a column")
+
+
+class UnusableRowError(Exception):
+    """What is wrong with a row, and what stood there."""
+
+    def __init__(self, what: str, found: object = None):
+        self.what, self.found = what, found
+
+
+@dataclass(frozen=True)
+class RowValues:
+    """A row, and where to find things in it."""
+
+    place: str
+    values: Mapping[str, Any]
+    count: int
+    columns: Columns
+
+    def get(self, role: str) -> Any:
+        column = getattr(self.columns, role)
+        if column not in self.values:
+            known = ", ".join(self.values)
+            raise InputError(
+                f"{self.place}: no column {column!r} for the {role}; there are {known}: name "
+                f"yours, {role}=COLUMN"
+            )
+        return self.values[column]
+
+    def text(self, role: str) -> str:
+        value = self.get(role)
+        text = "" if value is None else str(value)
+        if not text.strip():
+            raise UnusableRowError(f"an empty {role}")
+        return text
+
+    def base(self) -> dict[str, str]:
+        name = str(self.count) if self.columns.id is None else str(self.get("id"))
+        return {"id": name, "place": self.place}
