@@ -48,9 +48,7 @@ def fine_tuned(
         command = ["taskset", "-c", str(core), *command]
         environment["OMP_NUM_THREADS"] = "1"
     try:
-        done = subprocess.run(
-            command, env=environment, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
+        done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
     finally:
         cores.put(core)
     split = next(iter(json.loads(done.stdout)["scores"].values()))

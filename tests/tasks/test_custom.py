@@ -8,6 +8,7 @@ import pytest
 from litebert.errors import InputError
 from litebert.tasks.columns import Columns
 from litebert.tasks.custom import read_custom
+from litebert.tasks.kinds import kind_of
 from litebert.tasks.problems import Problems
 from litebert.tasks.registry import task_of
 
@@ -36,8 +37,7 @@ def test_pairs_with_names_of_columns(tmp_path):
 def test_labels_of_the_training_rows_hold_for_all(tmp_path):
     rows = [{"text": "x", "label": "yes"}, {"text": "x", "label": "maybe"}, {"text": "x"}]
     with pytest.raises(InputError, match="no column 'label'"):
-        read(tmp_path, rows, "classification", labels=["no", "yes"])
-    rows[2]["label"] = None
+        read(tmp_path, rows[2:], "classification", labels=["no", "yes"])
     data, problems = read(tmp_path, rows, "classification", labels=["no", "yes"])
     assert [e.label for e in data.examples] == [1]
     assert sum(problems.counts.values()) == 2
@@ -97,6 +97,34 @@ def test_tags(tmp_path):
     assert data.labels == ("O", "A-x", "B-x")
     assert [e.labels for e in data.examples] == [(2, 0), (0, 1, 0)]
     assert sum(problems.counts.values()) == 2
+
+
+def test_cells_that_are_no_text(tmp_path):
+    base = {"context": "c", "question": "q", "label": "A"}
+    rows = [base | {"options": ["x", "y"]}, base | {"options": ["x", None]}]
+    data, problems = read(tmp_path, rows, "choice")
+    assert len(data) == 1
+    numbers = base | {"options": ["2", "3"], "label": 2}
+    data, _ = read(tmp_path, [numbers], "choice")
+    assert data.examples[0].label == 0  # an option's text before its place
+    rows = [{"text": "x", "label": label} for label in ("a", "b", float("nan"), ["a"], "²", "3")]
+    data, problems = read(tmp_path, rows, "classification")
+    assert data.labels == ("3", "a", "b", "²")
+    assert sum(problems.counts.values()) == 2
+    rows = [{"words": "['a', 'b']", "tags": "['O', 'B-x']"}, {"words": None, "tags": None}]
+    data, problems = read(tmp_path, rows, "tagging")
+    assert [(e.words, e.labels) for e in data.examples] == [(("a", "b"), (0, 1))]
+    assert sum(problems.counts.values()) == 1
+
+
+def test_tags_of_every_word_are_no_spans(tmp_path):
+    """Parts of speech: seqeval would take any tag for a chunk and find them all."""
+    rows = [{"words": ["a", "b"], "tags": ["NOUN", "VERB"]}]
+    data, _ = read(tmp_path, rows, "tagging")
+    kind = kind_of("tagging", labels=data.labels, settings={})
+    assert kind.score([{0: 0, 1: 0}], data.examples) == {"accuracy": 50}
+    spans = kind_of("tagging", labels=["O", "B-x", "I-x"], settings={})
+    assert spans.settings()["metrics"] == ["span_f1"]
 
 
 def test_sets_of_the_hub(tmp_path):

@@ -120,7 +120,7 @@ def test_standard_input_and_bad_rows(encoder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", type("Stdin", (), {"buffer": text.splitlines(True)}))
     code, printed = run(capsys, "predict", output, "-")
     assert code == 0
-    assert [json.loads(line)["id"] for line in printed.out.splitlines()] == ["0", "2"]
+    assert [json.loads(line)["id"] for line in printed.out.splitlines()] == ["1", "4"]
     assert "standard input:2" in printed.err
     assert "an empty text" in printed.err
 

@@ -62,6 +62,8 @@ def test_entities_by_borders_and_type():
 def test_several_classes():
     found = compute(("micro_f1",), [(0, 2), (), (1,)], [(0,), (1,), (1,)])
     assert found["micro_f1"] == pytest.approx(100 * 2 * 2 / (3 + 3))
+    assert compute(("micro_f1",), [(), ()], [(0,), ()])["micro_f1"] == 0
+    assert compute(("micro_f1",), [(), ()], [(), ()])["micro_f1"] == 100
     assert compute(("macro_f1",), [0, 1, 1], [0, 0, 1])["macro_f1"] == pytest.approx(200 / 3)
 
 

@@ -189,4 +189,4 @@ def test_a_task_begins_with_another_ones_model(encoder, tmp_path, capsys):
             "--output", tmp_path / "rte", "steps=2", "evaluations=1", "--json"]  # fmt: skip
     assert main([str(word) for word in argv]) == 0
     notes = json.loads(capsys.readouterr().out)["notes"]
-    assert notes == ["the head of mnli is left out: classifier.bias, classifier.weight"]
+    assert "the head of mnli is left out: classifier.bias, classifier.weight" in notes

@@ -89,9 +89,14 @@ def test_answers_outside_the_context_are_named(tmp_path):
     path.write_text(json.dumps({"data": [{"title": "t", "paragraphs": [paragraph]}]}))
     problems = Problems()
     data = read_squad(path, problems)
-    assert [(e.id, len(e.answers)) for e in data.examples] == [("a", 1), ("c", 0)]
+    places = [[answer.start for answer in e.answers] for e in data.examples]
+    assert places == [[4, None], [None], []]  # all count for scoring
     assert problems.lines()[0].startswith("2 rows with an answer that is not in the context")
     assert f"{path}:a: 'red'" in problems.lines()[0]
+    learned = read_squad(path, Problems(), learning=True)
+    assert [e.id for e in learned.examples] == ["a", "c"]
+    first = read_squad(path, Problems(), unanswerable=False)
+    assert [e.id for e in first.examples] == ["a", "b"]
     with pytest.raises(InputError, match="--strict stops here"):
         read_squad(path, Problems(strict=True))
 

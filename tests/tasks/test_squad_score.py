@@ -47,9 +47,9 @@ def test_articles_go_after_punctuation():
     assert normalise("The-end of (an) Era.") == "theend of era"
 
 
-def test_best_over_annotators_and_missing_predictions():
+def test_best_over_annotators():
     examples = [question("a", "red", "red hat"), question("b", "blue"), question("c", "green")]
-    found = score(examples, {"a": "the red hat", "b": "dark blue"})
+    found = score(examples, ["the red hat", "dark blue", ""], unanswerable=False)
     assert found.exact == pytest.approx(100 / 3)
     assert found.f1 == pytest.approx(100 * (1 + 2 / 3 + 0) / 3)
     assert found.answerable is None
@@ -57,7 +57,7 @@ def test_best_over_annotators_and_missing_predictions():
 
 def test_unanswerable_questions():
     examples = [question("a", "red"), question("b"), question("c")]
-    found = score(examples, {"a": "", "b": "", "c": "something"})
+    found = score(examples, ["", "", "something"], unanswerable=True)
     assert (found.exact, found.answerable, found.unanswerable) == (pytest.approx(100 / 3), 0, 50)
 
 
@@ -69,12 +69,21 @@ def test_threshold_is_the_best_of_all():
             question(str(n), *([draw.choice(["red", "blue hat"])] if draw.random() < 0.5 else []))
             for n in range(count)
         ]
-        texts = {str(n): draw.choice(["red", "blue", "hat", ""]) for n in range(count)}
-        nulls = {str(n): float(draw.randint(-3, 3)) for n in range(count)}
+        texts = [draw.choice(["red", "blue", "hat", ""]) for _ in range(count)]
+        nulls = [float(draw.randint(-3, 3)) for _ in range(count)]
         found = best_threshold(examples, texts, nulls)
         tried = [
-            score(examples, apply_threshold(texts, nulls, threshold)).f1
-            for threshold in (-4, *sorted(set(nulls.values())))
+            score(examples, apply_threshold(texts, nulls, threshold), unanswerable=True).f1
+            for threshold in (-4, *sorted(set(nulls)))
         ]
-        reached = score(examples, apply_threshold(texts, nulls, found)).f1
+        reached = score(examples, apply_threshold(texts, nulls, found), unanswerable=True).f1
         assert reached == pytest.approx(max(tried))
+
+
+def test_rules_of_the_two_scorers_differ():
+    """1.1 knows no empty answer and keeps answers that are articles; 2.0 the other way round."""
+    dot, article = question("a", "."), question("b", "A", "grade A")
+    assert score([dot], [","], unanswerable=False).f1 == 0
+    assert score([dot], [","], unanswerable=True).f1 == 100
+    assert score([article], ["a"], unanswerable=False).exact == 100
+    assert score([article], ["a"], unanswerable=True).exact == 0

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from litebert.cli.predict import columns_of
+from litebert.cli.predict import columns_of, task_file
 from litebert.errors import InputError
 from litebert.interop.task_models import load_ensemble
 from litebert.tasks.answering import answer_together
@@ -32,17 +32,23 @@ def evaluate_task(
     name = tuned.task if tuned.task in TASKS else _custom_name(tuned.kind.kind)
     task, problems, columns = TASKS[name], Problems(), columns_of(model, ())
     if data is None:
-        described = Path(model) / "task.json"
-        if not described.is_file():
+        described = task_file(model)
+        if described is None:
             raise InputError(f"{model}: no data given: add --data FILE with labels")
         source = Path(json.loads(described.read_text())["data"])
         parts = task.read(source, problems, columns).dev
         if not parts:
             raise InputError(f"{source}: has no dev file: add --data FILE with labels")
-    elif data.is_dir() and name != "race":
+    elif data.is_dir():
         parts = task.read(data, problems, columns).dev
     else:
         parts = {data.stem: task.read_file(data, problems, columns, tuned.kind.labels, True)}
+    for split, part in parts.items():
+        if part.labels != tuned.kind.labels:
+            raise InputError(
+                f"{split}: its labels {', '.join(part.labels)} are not the model's, "
+                f"{', '.join(tuned.kind.labels)}: give the file itself, --data FILE"
+            )
     chosen = choose_device(device)
     for member in models:
         member.to(chosen).encoder.compute_dtype = choose_dtype(precision, chosen)

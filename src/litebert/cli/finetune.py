@@ -96,10 +96,17 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def _two_words(word: str) -> list[str]:
+    """--columns=ROLE=COLUMN as two words."""
+    head, _, tail = word.partition("=")
+    return [head, tail] if head == "--columns" and tail else [word]
+
+
 def _take_columns(argv: list[str]) -> tuple[Columns, list[str]]:
     """The roles after --columns, and the other arguments."""
+    argv = [part for word in argv for part in _two_words(word)]
     if "--columns" not in argv:
-        return Columns(), list(argv)
+        return Columns(), argv
     at = argv.index("--columns")
     end = at + 1
     known = {field.name for field in fields(Columns)}

@@ -13,9 +13,12 @@ from litebert.errors import InputError
 from litebert.infer.predict import predict, predict_rows
 from litebert.interop.task_models import load_ensemble
 from litebert.tasks.columns import Columns
+from litebert.tasks.glue import GLUE
 from litebert.tasks.problems import Problems
 from litebert.tasks.registry import TASKS
 from litebert.tasks.table_files import SUFFIXES, Row, read_rows
+from litebert.train.recipe import Precision
+from litebert.train.start import choose_device, choose_dtype
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,10 @@ class Settings:
     """Columns of the file, as for finetune; the run's own when left out."""
     strict: bool = False
     """Stop at the first row that cannot be answered, instead of leaving such out."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ... or auto."""
+    precision: Precision = "auto"
+    """Arithmetic of activations: bf16, fp32, or the faster of the two here."""
 
 
 def main(argv: list[str]) -> int:
@@ -47,9 +54,14 @@ def main(argv: list[str]) -> int:
     tuned, models = load_ensemble([settings.model, *settings.others])
     columns = columns_of(settings.model, settings.columns)
     problems = Problems(strict=settings.strict)
+    device = choose_device(settings.device)
+    for model in models:
+        model.to(device).encoder.compute_dtype = choose_dtype(settings.precision, device)
     path = Path(settings.file)
     if settings.file == "-":
-        lines = predict_rows(tuned, _standard_input(problems), columns, problems, models=models)
+        rows = _standard_input(problems)
+        # a person, or a program that waits for each answer
+        lines = predict_rows(tuned, rows, columns, problems, models=models, chunk_rows=1)
     elif path.suffix not in SUFFIXES or _is_official(path, tuned.task):
         if tuned.task not in TASKS:
             raise InputError(f"{path}: not one of {', '.join(SUFFIXES)}")
@@ -59,7 +71,8 @@ def main(argv: list[str]) -> int:
     else:
         lines = predict_rows(tuned, read_rows(path, problems), columns, problems, models=models)
     for line in lines:
-        print(json.dumps(line, ensure_ascii=False), flush=settings.file == "-")
+        text = json.dumps(line, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
+        print(text, flush=settings.file == "-")
     for line in problems.lines():
         print(f"warning: {line}", file=sys.stderr)
     return 0
@@ -67,8 +80,8 @@ def main(argv: list[str]) -> int:
 
 def columns_of(model: str, pairs: Sequence[str]) -> Columns:
     """The columns a run was made with, changed by ROLE=COLUMN pairs."""
-    described = Path(model) / "task.json"
-    own = json.loads(described.read_text())["columns"] if described.is_file() else {}
+    described = task_file(model)
+    own = json.loads(described.read_text())["columns"] if described else {}
     known = {field.name for field in fields(Columns)}
     for pair in pairs:
         role, _, column = pair.partition("=")
@@ -78,8 +91,18 @@ def columns_of(model: str, pairs: Sequence[str]) -> Columns:
     return Columns(**own)
 
 
+def task_file(model: str) -> Path | None:
+    """task.json of a run, also for one of its seeds."""
+    places = (Path(model) / "task.json", Path(model).parent / "task.json")
+    return next((place for place in places if place.is_file()), None)
+
+
 def _is_official(path: Path, task: str) -> bool:
-    """SQuAD's JSON is one object; RACE's and GLUE's files look like a user's, but are named so."""
+    """Whether a file is one of the task's own, by its suffix: a user's own files have another."""
+    if task in GLUE:
+        return path.suffix == ".tsv"
+    if task.startswith("race"):
+        return path.suffix == ".jsonl"
     return task in ("squad-1.1", "squad-2.0", "answer") and path.suffix == ".json"
 
 

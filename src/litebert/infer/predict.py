@@ -26,14 +26,16 @@ def predict_rows(
     problems: Problems,
     *,
     models: Sequence[TaskModel] = (),
+    chunk_rows: int = CHUNK,
 ) -> Iterator[dict[str, Any]]:
     """The prediction of every row, in order; rows that cannot be used go to `problems`.
 
-    `models` answer together; the model of `tuned` alone when left out.
+    `models` answer together; the model of `tuned` alone when left out. `chunk_rows` are read
+    before the first is answered: 1 for a producer that waits for its answer.
     """
     kind = tuned.kind
     examples = examples_of(rows, kind.kind, columns, problems, labels=kind.labels, labelled=False)
-    while chunk := list(islice(examples, CHUNK)):
+    while chunk := list(islice(examples, chunk_rows)):
         yield from predict(tuned, chunk, problems, models=models)
 
 
@@ -51,8 +53,8 @@ def predict(
     predictions = kind.predictions(answers, units)
     if kind.kind == "span":
         texts = kind.texts(predictions, examples)  # type: ignore[attr-defined]
-        for example, found in zip(examples, predictions, strict=True):
-            line = {"id": example.id, **span_line(texts[example.id], found)}
+        for example, text, found in zip(examples, texts, predictions, strict=True):
+            line = {"id": example.id, **span_line(text, found)}
             yield line | {"alternatives": _alternatives(found, example)}
         return
     for number, (example, found) in enumerate(zip(examples, predictions, strict=True)):

@@ -121,9 +121,15 @@ def load_ensemble(paths: Sequence[str | Path]) -> tuple[FineTuned, list[TaskMode
     for path, other in zip(paths, members, strict=True):
         if other.tokenizer.fingerprint != first.tokenizer.fingerprint:
             raise InputError(f"{path}: has another tokenizer than {paths[0]}: leave one out")
-        if (other.kind.kind, other.kind.labels) != (first.kind.kind, first.kind.labels):
+        if _identity_of(other.kind) != _identity_of(first.kind):
             raise InputError(f"{path}: is of another task than {paths[0]}: leave one out")
     return first, [member.model for member in members]
+
+
+def _identity_of(kind: TaskKind) -> dict[str, Any]:
+    """What models that answer together have in common."""
+    settings = {name: value for name, value in kind.settings().items() if name != "threshold"}
+    return {"kind": kind.kind, "labels": kind.labels} | settings
 
 
 def is_task_model(path: str | Path) -> bool:

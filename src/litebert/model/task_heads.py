@@ -100,7 +100,7 @@ class AnswerabilityHead(nn.Module):
         With `starts` (B,), places of the right first tokens in their sequences, ends are scored
         given those (training), else given each of the likeliest starts.
         """
-        hidden_BSH = _rows(out.hidden, packed)
+        hidden_BSH = _rows(out.hidden.float(), packed)
         allowed_BS = _rows(allowed, packed)
         starts_BS = self.start(hidden_BSH).squeeze(-1).float()
         starts_BS = starts_BS.masked_fill(~allowed_BS, IMPOSSIBLE).log_softmax(-1)

@@ -41,6 +41,7 @@ def style(ink: str = INK, grid: str = GRID) -> Any:
         "grid.linewidth": 0.6,
         "legend.frameon": False,
         "svg.fonttype": "none",
+        "text.parse_math": False,  # a label may hold dollars
     }
 
 

@@ -7,6 +7,8 @@ RUN/model is that of the seed which did best on the selection rows. Seeds that a
 done again; one that was stopped goes on from its last evaluation.
 """
 
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from litebert.model.encoder import Model
 from litebert.runs.finetune_seeds import FinetuneSettings, Scored, Seeds, Watch, as_json
 from litebert.runs.task_report import write_task_report
 from litebert.tasks.columns import Columns
+from litebert.tasks.hub_datasets import is_hub_name
 from litebert.tasks.kinds import kind_of
 from litebert.tasks.problems import Problems
 from litebert.tasks.registry import Splits, task_of
@@ -72,8 +75,9 @@ def finetune(
     train, selection = splits.train, next(iter(splits.dev.values()))
     if recipe.select == "part":
         train, selection = set_apart(splits.train, recipe.part)
-    described = {"task": task_name, "model": model, "data": str(data), "columns": asdict(columns)}
-    _claim(settings.output, described, recipe)
+        notes.append(f"a part of the training rows, {len(selection):,}, chose the checkpoint")
+    else:
+        notes.append("the development rows themselves chose the checkpoint, which flatters scores")
     encoder, note = load_encoder(model)
     notes += [note] if note else []
     tokenizer = load_tokenizer(model_directory(model))
@@ -81,9 +85,22 @@ def finetune(
     learned = kind.units(train.examples, tokenizer, problems)
     chosen = Scored(selection, kind.units(selection.examples, tokenizer, problems))
     scored = {
-        name: Scored(part, kind.units(part.examples, tokenizer, problems))
+        name: chosen
+        if part is selection
+        else Scored(part, kind.units(part.examples, tokenizer, problems))
         for name, part in splits.dev.items()
     }
+    described = {
+        "task": task_name,
+        "model": model,
+        "weights": _digest(str(value) for value in _weights(encoder)),
+        "data": data_name(data),
+        "rows": _digest(
+            f"{unit.sequences} {getattr(unit.target, 'borders', unit.target)}" for unit in learned
+        ),
+        "columns": asdict(columns),
+    }
+    _claim(settings.output, described, recipe)
     for line in problems.lines():
         watch("warning", {"message": line})
     sizes = {"train": len(train), "selection": len(selection)}
@@ -124,13 +141,35 @@ def _settings(task: Any, recipe: FinetuneRecipe, encoder: Model) -> dict[str, An
     return settings
 
 
+def _weights(encoder: Model) -> Iterator[float]:
+    """A number for every weight matrix that changes when training goes on."""
+    return (float(parameter.detach().double().sum()) for parameter in encoder.parameters())
+
+
+def _digest(parts: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode())
+    return digest.hexdigest()[:16]
+
+
+def data_name(data: Path) -> str:
+    """Where data lies, in words that hold in another working directory too."""
+    return str(data) if is_hub_name(str(data)) else str(data.resolve())
+
+
 def _claim(output: Path, described: dict[str, Any], recipe: FinetuneRecipe) -> None:
-    """Take a directory for a run, or find that it is this run's already."""
+    """Take a directory for a run, or find that it is this run's already.
+
+    Rows and weights are part of it: after a correction of the data nothing is left as it was.
+    """
     files = {"task.json": as_json(described), "recipe.yaml": recipe.to_yaml().encode()}
+    if any(output.glob("seed-*")) or (output / "checkpoints").is_dir():
+        for name, content in files.items():
+            path = output / name
+            if not path.is_file() or path.read_bytes() != content:
+                raise InputError(
+                    f"{output} holds another run ({name} differs): choose another --output"
+                )
     for name, content in files.items():
-        path = output / name
-        if path.is_file() and path.read_bytes() != content:
-            raise InputError(
-                f"{output} holds another run ({name} differs): choose another --output"
-            )
-        write_atomically(path, content)
+        write_atomically(output / name, content)

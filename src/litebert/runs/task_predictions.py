@@ -16,10 +16,13 @@ def write_predictions(
 ) -> None:
     """Write `split`.jsonl, and for questions about contexts predictions.json and null_odds.json."""
     lines = (json.dumps(line, ensure_ascii=False) for line in named(kind, predictions, examples))
-    write_atomically(directory / f"{split}.jsonl", ("\n".join(lines) + "\n").encode())
+    write_atomically(
+        directory / f"{split}.jsonl", ("\n".join(lines) + "\n").encode("utf-8", "replace")
+    )
     if isinstance(kind, Spans):
         texts = kind.texts(predictions, examples)
-        write_atomically(directory / f"{split}-predictions.json", to_json(texts))
+        by_id = {e.id: text for e, text in zip(examples, texts, strict=True)}
+        write_atomically(directory / f"{split}-predictions.json", to_json(by_id))
         if kind.unanswerable:
             odds = {e.id: p.null for e, p in zip(examples, predictions, strict=True)}
             write_atomically(directory / f"{split}-null_odds.json", to_json(odds))

@@ -5,6 +5,7 @@ any time. The seed that was kept is shown row by row.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
@@ -26,7 +27,7 @@ from litebert.train.events import read_events
 ERRORS, LETTERS = 20, 400
 # Classes drawn as a matrix; more cannot be read.
 CLASSES = 20
-QUESTION_WORDS = ("what", "who", "when", "where", "why", "which", "how many", "how much", "how")
+QUESTION_WORDS = re.compile(r"\b(how many|how much|how|what|which|who|when|where|why)\b")
 
 
 def write_task_report(
@@ -60,7 +61,7 @@ def write_task_report(
     title = f"{described['task']}: {Path(described['model']).name}"
     footer = "Written by litebert from results.json, recipe.yaml and the seeds beside this page."
     path = directory / "report.html"
-    write_atomically(path, page(title, sections, footer=footer).encode())
+    write_atomically(path, page(title, sections, footer=footer).encode("utf-8", "replace"))
     return path
 
 
@@ -147,13 +148,14 @@ def _confusion(kind: TaskKind, predictions: Sequence, examples: Sequence) -> str
 
 
 def _by_question(kind: TaskKind, predictions: Sequence, examples: Sequence) -> str:
-    """Exact match and F1 by the word that asks, and by length of the right answer."""
+    """Exact match and F1 by the word that asks."""
     if not isinstance(kind, Spans):
         return ""
     texts = kind.texts(predictions, examples)
     groups: dict[str, list[tuple[float, float]]] = {}
-    for example in examples:
-        groups.setdefault(_asks(example), []).append(question_scores(example, texts[example.id]))
+    for example, text in zip(examples, texts, strict=True):
+        scored = question_scores(example, text, unanswerable=kind.unanswerable)
+        groups.setdefault(_asks(example), []).append(scored)
     rows = [
         (
             name,
@@ -169,8 +171,8 @@ def _by_question(kind: TaskKind, predictions: Sequence, examples: Sequence) -> s
 def _asks(example: SpanExample) -> str:
     if not example.answers:
         return "unanswerable"
-    words = example.question.lower()
-    return next((word for word in QUESTION_WORDS if word in words), "other")
+    found = QUESTION_WORDS.search(example.question.lower())
+    return found.group() if found else "other"
 
 
 def _errors(kind: TaskKind, predictions: Sequence, answers: Sequence, examples: Sequence) -> str:
@@ -182,14 +184,18 @@ def _errors(kind: TaskKind, predictions: Sequence, answers: Sequence, examples: 
     wrong.sort(key=lambda row: -row[0])
     if not wrong:
         return ""
-    texts = kind.texts(predictions, examples) if isinstance(kind, Spans) else {}
     rows = []
     for _, example, found in wrong[:ERRORS]:
-        said = texts[example.id] if texts else name_of(kind, found, example)
+        if isinstance(kind, Spans):
+            said = kind.texts([found], [example])[0]
+        else:
+            said = name_of(kind, found, example)
         rows.append(
             (example.id, _shown(example), f"said {said!r}, right {_right(kind, example)!r}")
         )
     text = f"{len(wrong):,} of {len(examples):,} rows are wrong; the worst {len(rows)}:"
+    if kind.kind == "regression":
+        text = f"The {len(rows)} rows that are furthest off:"
     return section("Errors to read", f'<p>{text}</p><div class="panel">{table(rows)}</div>')
 
 
@@ -197,7 +203,7 @@ def _badness(kind: TaskKind, found: Any, answer: Any, example: Any) -> float:
     """0 for a right row, else the more the surer the model was, or the further off."""
     if isinstance(kind, Spans):
         texts = kind.texts([found], [example])
-        return 1 - question_scores(example, texts[example.id])[1]
+        return 1 - question_scores(example, texts[0], unanswerable=kind.unanswerable)[1]
     if isinstance(example, TaggedExample):
         outside = kind.labels.index("O") if "O" in kind.labels else 0
         tags = [found.get(n, outside) for n in range(len(example.words))]

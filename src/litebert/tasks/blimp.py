@@ -44,16 +44,23 @@ def read_blimp(path: Path) -> list[MinimalPair]:
     files = [path] if path.is_file() else sorted([*path.glob("*.jsonl"), *path.glob("*.jsonl.gz")])
     if not files:
         raise InputError(f"{path}: no .jsonl files of BLiMP: check the path")
-    return [pair for file in files for pair in _pairs(file)]
+    pairs = [pair for file in files for pair in _pairs(file)]
+    if not pairs:
+        raise InputError(f"{path}: holds no pairs")
+    return pairs
 
 
 def _pairs(file: Path) -> Iterable[MinimalPair]:
-    content = file.read_bytes()
-    lines = gzip.decompress(content) if file.suffix == ".gz" else content
+    try:
+        content = file.read_bytes()
+        lines = gzip.decompress(content) if file.suffix == ".gz" else content
+    except (OSError, EOFError) as error:
+        raise InputError(f"{file}: cannot be read, or is cut short: {error}") from None
     for number, line in enumerate(lines.splitlines(), 1):
         try:
             row = json.loads(line)
-            field = row["field"].replace("_", "/")  # the published files spell one field two ways
+            # the published files spell one field two ways
+            field = str(row["field"]).replace("_", "/")
             yield MinimalPair(row["sentence_good"], row["sentence_bad"], row["UID"], field)
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{file}:{number}: is no pair of BLiMP: {error}") from None

@@ -30,7 +30,7 @@ class Columns:
     """Words of a sentence to tag: a list, or text with spaces between."""
     tags: str = "tags"
     id: str | None = None
-    """Name of a row in predictions; its number when left out."""
+    """Name of a row in predictions; its line in the file when left out."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -56,21 +56,32 @@ class RowValues:
 
     def get(self, role: str) -> Any:
         column = getattr(self.columns, role)
-        if column not in self.values:
-            known = ", ".join(self.values)
-            raise InputError(
-                f"{self.place}: no column {column!r} for the {role}; there are {known}: name "
-                f"yours, {role}=COLUMN"
-            )
-        return self.values[column]
+        if column in self.values:
+            return self.values[column]
+        if self.count:  # JSON lines may leave out what they do not have
+            raise UnusableRowError(f"no {role}")
+        known = ", ".join(self.values)
+        raise InputError(
+            f"{self.place}: no column {column!r} for the {role}; there are {known}: name "
+            f"yours, {role}=COLUMN"
+        )
 
     def text(self, role: str) -> str:
-        value = self.get(role)
-        text = "" if value is None else str(value)
+        text = cell_text(self.get(role))
         if not text.strip():
             raise UnusableRowError(f"an empty {role}")
         return text
 
     def base(self) -> dict[str, str]:
-        name = str(self.count) if self.columns.id is None else str(self.get("id"))
+        name = self.place.rpartition(":")[2] if self.columns.id is None else self.text("id")
         return {"id": name, "place": self.place}
+
+
+def cell_text(value: Any) -> str:
+    """The text of a cell: none for what stands for nothing, None or NaN."""
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    if isinstance(value, (bytes, list, tuple, dict)):
+        raise UnusableRowError(f"a {type(value).__name__} where text is wanted", value)
+    # a lone surrogate, as JSON escapes can hold, is no text that could be written again
+    return str(value).encode("utf-8", "replace").decode("utf-8")

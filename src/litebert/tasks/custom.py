@@ -6,12 +6,13 @@ named and left out. Rows without text are left out; what is longer than the mode
 
 import ast
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from litebert.errors import InputError
-from litebert.tasks.columns import Columns, RowValues, UnusableRowError
+from litebert.tasks.columns import Columns, RowValues, UnusableRowError, cell_text
 from litebert.tasks.example import (
     Answer,
     ChoiceExample,
@@ -24,6 +25,8 @@ from litebert.tasks.example import (
 )
 from litebert.tasks.problems import Problems
 from litebert.tasks.table_files import LEFT_OUT, Row, read_rows
+
+_WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 
 
 def read_custom(
@@ -116,7 +119,7 @@ def _text_example(row: RowValues, label: Any) -> TextExample:
 
 def _spanned(row: RowValues, numbers: Mapping[str, int] | None) -> SpanExample:
     context, answers = row.text("context"), ()
-    text = "" if numbers is None else str(row.get("answer") or "")
+    text = "" if numbers is None else cell_text(row.get("answer"))
     if text:
         start = context.find(text)
         if row.columns.answer_start is not None:
@@ -135,9 +138,9 @@ def _chosen(row: RowValues, numbers: Mapping[str, int] | None) -> ChoiceExample:
         missing = [name for name in names if name not in row.values]
         if missing:
             raise InputError(f"{row.place}: no column {missing[0]!r} for the options")
-        options = tuple(str(row.values[name]) for name in names)
+        options = tuple(cell_text(row.values[name]) for name in names)
     else:
-        options = tuple(map(str, _list(row.get("options"))))
+        options = tuple(map(cell_text, _list(row.get("options"))))
     if len(options) < 2 or not all(option.strip() for option in options):
         raise UnusableRowError("fewer than two options, or an empty one", options)
     label = None if numbers is None else _option(_name(row.get("label")), options)
@@ -186,13 +189,13 @@ def _labels_of(rows: Iterable[Row], kind: Kind, columns: Columns) -> tuple[str, 
         except UnusableRowError:
             continue  # reported when the row is made
         found.update(names)
-    if all(name.lstrip("-").isdigit() for name in found):
+    if all(_WHOLE_NUMBER.fullmatch(name) for name in found):
         return tuple(sorted(found, key=int))
     return tuple(sorted(found, key=lambda name: (name != "O" or kind != "tagging", name)))
 
 
 def _name(value: Any) -> str:
-    text = "" if value is None else str(value).strip()
+    text = cell_text(value).strip()
     if not text:
         raise UnusableRowError("no label")
     # a column of numbers with holes becomes one of floats in many programs
@@ -201,13 +204,13 @@ def _name(value: Any) -> str:
 
 def _names(value: Any) -> list[str]:
     """Several labels; none is right too."""
-    if isinstance(value, (list, tuple)):
-        return [_name(one) for one in value]
-    return [part.strip() for part in str(value or "").split("|") if part.strip()]
+    if _is_list(value):
+        return [_name(one) for one in _list(value)]
+    return [part.strip() for part in cell_text(value).split("|") if part.strip()]
 
 
 def _words(value: Any) -> list[str]:
-    return [str(one) for one in value] if isinstance(value, (list, tuple)) else str(value).split()
+    return [cell_text(one) for one in _list(value)] if _is_list(value) else cell_text(value).split()
 
 
 def _known(name: str, numbers: Mapping[str, int]) -> int:
@@ -224,6 +227,12 @@ def _number(value: Any) -> float:
     if not abs(number) < float("inf"):
         raise UnusableRowError("a score that is no number", value)
     return number
+
+
+def _is_list(value: Any) -> bool:
+    """Whether a cell holds a list, itself or written as text."""
+    written = isinstance(value, str) and value[:1] == "[" and value[-1:] == "]"
+    return written or isinstance(value, (list, tuple))
 
 
 def _list(value: Any) -> Sequence:
@@ -244,10 +253,12 @@ def _option(name: str, options: Sequence[str]) -> int:
     """The right option by its text, by its letter, or by its number from 0."""
     if name in options:
         return options.index(name)
-    if len(name) == 1 and name.isalpha():
+    number = -1
+    if len(name) == 1 and name.isascii() and name.isalpha():
         number = ord(name.upper()) - ord("A")
-    else:
-        number = int(name) if name.isdigit() else -1
+    # where options are numbers themselves, a number that is none of them is no place in the list
+    elif _WHOLE_NUMBER.fullmatch(name) and not any(map(_WHOLE_NUMBER.fullmatch, options)):
+        number = int(name)
     if not 0 <= number < len(options):
         raise UnusableRowError("an answer that is none of its options", name)
     return number

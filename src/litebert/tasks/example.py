@@ -53,8 +53,8 @@ class Answer:
     """A span of the context that answers the question."""
 
     text: str
-    start: int
-    """First character in the context."""
+    start: int | None
+    """First character in the context; None where the data says a wrong one: good for scoring."""
 
 
 @dataclass(frozen=True, kw_only=True)

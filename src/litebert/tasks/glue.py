@@ -82,12 +82,14 @@ GLUE = {
 }
 # The diagnostic set has no training rows: a model of MNLI answers it.
 DIAGNOSTIC = "diagnostic.tsv"
+DIAGNOSTIC_PLACES = ("diagnostic/diagnostic.tsv", "AX/AX.tsv")
 
 # The names that the GLUE server asks for.
 _SUBMISSIONS = {
     "MNLI/test_matched": "MNLI-m",
     "MNLI/test_mismatched": "MNLI-mm",
     "MNLI/diagnostic": "AX",
+    "MNLI/AX": "AX",
 }
 
 
@@ -97,8 +99,12 @@ def read_glue(path: Path, task: GlueTask, problems: Problems, *, labelled: bool)
     Raises InputError when a column is missing; rows with unknown labels go to `problems`.
     """
     columns = task.header if labelled else None
+    before = sum(problems.counts.values())
     rows = read_rows(path, problems, columns=columns)
     examples = list(_examples(rows, task, problems, labelled=labelled))
+    if not labelled and sum(problems.counts.values()) > before:
+        found = "; ".join(problems.lines())
+        raise InputError(f"{path}: a submission needs every row, but {found}: mend the file")
     if not examples:
         raise InputError(f"{path}: no row of it can be used")
     return Dataset(task.kind, task.labels, examples)
@@ -109,7 +115,7 @@ def _examples(
 ) -> Iterator[TextExample]:
     wanted = [name for name in (task.first, task.second, task.label if labelled else None) if name]
     numbers = {name: number for number, name in enumerate(task.labels)}
-    for count, (place, values) in enumerate(rows):
+    for place, values in rows:
         missing = [name for name in wanted if name not in values]
         if missing:
             raise InputError(f"{place}: no column {missing[0]!r}; found {', '.join(values)}")
@@ -121,7 +127,7 @@ def _examples(
                 problems.report(place, "an unknown label", found=text, done=LEFT_OUT)
                 continue
         yield TextExample(
-            id=values.get("index", str(count)),
+            id=values.get("index", place.rpartition(":")[2]),
             place=place,
             first=values[task.first],
             second=None if task.second is None else values[task.second],

@@ -9,7 +9,11 @@ from litebert.errors import InputError
 from litebert.tasks.table_files import Row
 
 PREFIX = "hf:"
-_SPLITS = {"train": ("train",), "dev": ("validation", "dev", "valid"), "test": ("test",)}
+_SPLITS = {
+    "train": ("train",),
+    "dev": ("validation", "dev", "valid", "validation_matched"),
+    "test": ("test",),
+}
 
 
 def is_hub_name(source: str) -> bool:
@@ -37,24 +41,29 @@ def read_hub_rows(source: str) -> dict[str, list[Row]]:
         chosen = next((found[one] for one in names if one in found), None)
         if chosen is not None:
             classes = {
-                column: feature.names
+                column: inner.names
                 for column, feature in chosen.features.items()
-                if isinstance(feature, datasets.ClassLabel)
+                # tags are a list of classes
+                if isinstance(inner := getattr(feature, "feature", feature), datasets.ClassLabel)
             }
             rows[split] = [
-                (f"{source}:{split}:{number}", _named(values, classes))
+                (f"{source}:{split}:{number}", _named(dict(values), classes))
                 for number, values in enumerate(chosen, 1)
             ]
     if "train" not in rows:
-        raise InputError(f"{source}: has no train split, only {', '.join(found)}")
+        raise InputError(f"{source}: has no train split, only {', '.join(map(str, found))}")
     return rows
 
 
 def _named(values: dict[str, Any], classes: dict[str, list[str]]) -> dict[str, Any]:
     """Classes by name; -1, which stands where a label is kept secret, becomes none."""
+
+    def name(column: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return [name(column, one) for one in value]
+        return None if value is None or value < 0 else classes[column][value]
+
     return {
-        column: (classes[column][value] if value is not None and value >= 0 else None)
-        if column in classes
-        else value
+        column: name(column, value) if column in classes else value
         for column, value in values.items()
     }

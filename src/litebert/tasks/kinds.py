@@ -1,5 +1,6 @@
 """The kinds of tasks behind one interface: from examples to token ids, loss, answers and scores."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -72,8 +73,8 @@ _DEFAULT_METRICS: dict[Kind, tuple[str, ...]] = {
     "classification": ("accuracy", "macro_f1"),
     "regression": ("pearson", "spearman"),
     "multilabel": ("micro_f1",),
-    "tagging": ("span_f1",),
 }
+_SPAN_TAG = re.compile(r"O|[BIESLU]-.+")
 
 
 def kind_of(kind: Kind, *, labels: Sequence[str] = (), settings: dict[str, Any]) -> TaskKind:
@@ -86,7 +87,10 @@ def kind_of(kind: Kind, *, labels: Sequence[str] = (), settings: dict[str, Any])
         return spans
     if kind == "choice":
         return Choices(values["max_length"])
-    metrics = values.get("metrics", _DEFAULT_METRICS[kind])
+    metrics = values.get("metrics", _DEFAULT_METRICS.get(kind, ()))
     if kind == "tagging":
+        # tags of every word, of parts of speech for instance, are no spans to be found
+        spans_of = all(_SPAN_TAG.fullmatch(label) for label in labels)
+        metrics = metrics or (("span_f1",) if spans_of else ("accuracy",))
         return Tags(labels, metrics, values["max_length"])
     return Texts(kind, labels, metrics, values["max_length"])

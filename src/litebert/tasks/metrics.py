@@ -49,14 +49,14 @@ def spearman(predictions: Sequence[float], labels: Sequence[float]) -> float:
 
 def micro_f1(predictions: Sequence[Sequence[int]], labels: Sequence[Sequence[int]]) -> float:
     """F1 over all (row, class) pairs of a multi-label task."""
+    from sklearn.metrics import f1_score
     from sklearn.preprocessing import MultiLabelBinarizer
 
-    classes = sorted({one for row in (*predictions, *labels) for one in row})
-    if not classes:
-        return 1.0
+    # two classes that never occur: of a single column the library would make a binary task
+    classes = sorted({one for row in (*predictions, *labels) for one in row} | {-1, -2})
     binary = MultiLabelBinarizer(classes=classes)
-    truth = binary.fit_transform(labels)
-    return _sklearn_f1(truth, binary.transform(predictions), average="micro")
+    truth, found = binary.fit_transform(labels), binary.transform(predictions)
+    return float(f1_score(truth, found, average="micro", zero_division=1))  # type: ignore[arg-type]
 
 
 def span_f1(predictions: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]) -> float:

@@ -11,8 +11,8 @@ def named(kind: TaskKind, predictions: Sequence, examples: Sequence) -> Iterator
     """Each prediction by id, with labels by name; rows that are labelled also say what is right."""
     if isinstance(kind, Spans):
         texts = kind.texts(predictions, examples)
-        for example, found in zip(examples, predictions, strict=True):
-            yield {"id": example.id, **span_line(texts[example.id], found)}
+        for example, text, found in zip(examples, texts, predictions, strict=True):
+            yield {"id": example.id, **span_line(text, found)}
         return
     for example, found in zip(examples, predictions, strict=True):
         line = {"id": example.id, "prediction": name_of(kind, found, example)}

@@ -50,13 +50,20 @@ def _questions(file: Path, problems: Problems, *, labelled: bool) -> Iterator[Ch
             passage, questions, choices = (article[k] for k in ("article", "questions", "options"))
             answers = article["answers"] if labelled else [None] * len(questions)
             rows = list(zip(questions, choices, answers, strict=True))
+            if not _is_text(passage) or not all(map(_is_text, questions)):
+                raise ValueError("an article or question that is empty or no text")
         except (ValueError, KeyError, TypeError) as error:  # ValueError: encoding, JSON, lengths
             problems.report(place, "an article that is not laid out as RACE's", found=str(error),
                             done=LEFT_OUT)  # fmt: skip
             continue
         for count, (question, options, answer) in enumerate(rows):
-            label = None if answer is None else ord(str(answer).upper()[:1] or " ") - ord("A")
-            if len(options) < 2 or not (label is None or 0 <= label < len(options)):
+            letter = "" if answer is None else str(answer).strip().upper()
+            label = None if answer is None else ord(letter) - ord("A") if len(letter) == 1 else -1
+            if not isinstance(options, list) or len(options) < 2 or not all(map(_is_text, options)):
+                problems.report(place, "fewer than two options, or an empty one", found=options,
+                                done=LEFT_OUT)  # fmt: skip
+                continue
+            if label is not None and not 0 <= label < len(options):
                 problems.report(place, "an answer that is none of its options", found=answer,
                                 done=LEFT_OUT)  # fmt: skip
                 continue
@@ -68,3 +75,7 @@ def _questions(file: Path, problems: Problems, *, labelled: bool) -> Iterator[Ch
                 options=tuple(options),
                 label=label,
             )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())

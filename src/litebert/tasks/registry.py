@@ -14,7 +14,7 @@ from litebert.tasks.columns import Columns
 from litebert.tasks.conll import read_conll
 from litebert.tasks.custom import custom_dataset, read_custom
 from litebert.tasks.example import Dataset, Kind
-from litebert.tasks.glue import DIAGNOSTIC, GLUE, GlueTask, read_glue
+from litebert.tasks.glue import DIAGNOSTIC, DIAGNOSTIC_PLACES, GLUE, GlueTask, read_glue
 from litebert.tasks.hub_datasets import is_hub_name, read_hub_rows
 from litebert.tasks.problems import Problems
 from litebert.tasks.race import LEVELS, read_race
@@ -59,7 +59,7 @@ def _glue(name: str, task: GlueTask) -> Task:
             raise InputError(f"{folder}: no {task.dev[0]}.tsv: give the folder of GLUE, or of it")
         tests = [folder / f"{split}.tsv" for split in task.test]
         if name == "mnli":
-            tests.append(folder / DIAGNOSTIC)
+            tests += [folder / DIAGNOSTIC, *(folder.parent / place for place in DIAGNOSTIC_PLACES)]
         return Splits(
             read_glue(folder / "train.tsv", task, problems, labelled=True),
             dev,
@@ -83,18 +83,22 @@ def _glue(name: str, task: GlueTask) -> Task:
 
 
 def _squad(version: str) -> Task:
+    unanswerable = version == "2.0"
+
     def read(data: Path, problems: Problems, columns: Columns) -> Splits:
         folder = data / f"v{version}" if (data / f"v{version}").is_dir() else data
         paths = [folder / f"{split}-v{version}.json" for split in ("train", "dev")]
-        train, dev = (read_squad(path, problems) for path in paths)
-        return Splits(train, {"dev": dev})
+        train = read_squad(paths[0], problems, unanswerable=unanswerable, learning=True)
+        return Splits(train, {"dev": read_squad(paths[1], problems, unanswerable=unanswerable)})
 
     return Task(
         kind="span",
         what=f"SQuAD {version}: F1 and exact match",
         read=read,
-        read_file=lambda path, problems, columns, labels, labelled: read_squad(path, problems),
-        settings={"unanswerable": version == "2.0"},
+        read_file=lambda path, problems, columns, labels, labelled: read_squad(
+            path, problems, unanswerable=unanswerable or not labelled
+        ),
+        settings={"unanswerable": unanswerable},
         max_length=384,
     )
 
@@ -113,8 +117,13 @@ def _race(levels: tuple[str, ...]) -> Task:
                 raise InputError(f"{place}: no questions of the level {levels[0]}")
             return Dataset("choice", (), kept)
 
-        tests = {data / "test": split("test")} if (data / "test").exists() else {}
-        return Splits(split("train"), {"dev": split("dev")}, tests)
+        scored, tests = {"dev": split("dev")}, {}
+        if (data / "test").exists() or (data / "test.jsonl").exists():
+            try:  # RACE's test set has answers, and the paper scores it
+                scored["test"] = split("test")
+            except InputError:
+                tests[data / "test"] = split("test", labelled=False)
+        return Splits(split("train"), scored, tests)
 
     return Task(
         kind="choice",

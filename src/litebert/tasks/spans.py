@@ -194,33 +194,34 @@ class Spans:
 
     def texts(
         self, predictions: Sequence[SpanAnswer], examples: Sequence[SpanExample]
-    ) -> dict[str, str]:
-        """The answers by question id, "" above the threshold."""
-        texts, nulls = {}, {}
-        for answer, example in zip(predictions, examples, strict=True):
-            best = answer.candidates[0] if answer.candidates else None
-            texts[example.id] = example.context[best.start : best.end] if best else ""
-            nulls[example.id] = answer.null
+    ) -> list[str]:
+        """The answers, "" above the threshold."""
+        texts = [
+            example.context[answer.candidates[0].start : answer.candidates[0].end]
+            if answer.candidates
+            else ""
+            for answer, example in zip(predictions, examples, strict=True)
+        ]
         if not self.unanswerable or self.threshold is None:
             return texts
-        return apply_threshold(texts, nulls, self.threshold)
+        return apply_threshold(texts, [answer.null for answer in predictions], self.threshold)
 
     def choose_threshold(
         self, predictions: Sequence[SpanAnswer], examples: Sequence[SpanExample]
     ) -> None:
-        """Set the threshold that is best for F1 on these questions."""
+        """Set the threshold that is best for F1 on these questions; none if all have answers."""
         self.threshold = None
+        if all(example.answers for example in examples):
+            return
         texts = self.texts(predictions, examples)
-        nulls = {
-            example.id: answer.null for answer, example in zip(predictions, examples, strict=True)
-        }
-        self.threshold = best_threshold(examples, texts, nulls)
+        self.threshold = best_threshold(examples, texts, [answer.null for answer in predictions])
 
     def score(
         self, predictions: Sequence[SpanAnswer], examples: Sequence[SpanExample]
     ) -> dict[str, float]:
         """Exact match and F1 in per cent, F1 first."""
-        found = score(examples, self.texts(predictions, examples))
+        texts = self.texts(predictions, examples)
+        found = score(examples, texts, unanswerable=self.unanswerable)
         values = {"f1": found.f1, "exact": found.exact}
         if found.answerable is not None:
             values["f1_answerable"] = found.answerable
@@ -240,11 +241,11 @@ def _borders_in_tokens(
     example: SpanExample, offsets: Sequence[tuple[int, int]]
 ) -> tuple[int, int] | None:
     """First and last token that share a character with the first answer; None without any."""
-    if not example.answers:
+    placed = [answer for answer in example.answers if answer.start is not None]
+    if not placed:
         return None
-    answer = example.answers[0]
-    end = answer.start + len(answer.text)
-    inside = [n for n, (a, b) in enumerate(offsets) if a < end and b > answer.start and a < b]
+    start, end = placed[0].start or 0, (placed[0].start or 0) + len(placed[0].text)
+    inside = [n for n, (a, b) in enumerate(offsets) if a < end and b > start and a < b]
     return (inside[0], inside[-1]) if inside else None
 
 

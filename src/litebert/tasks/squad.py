@@ -14,12 +14,15 @@ from litebert.tasks.problems import Problems
 from litebert.tasks.table_files import LEFT_OUT
 
 
-def read_squad(path: Path, problems: Problems) -> Dataset:
-    """The questions of a SQuAD file, 1.1 or 2.0; unanswerable ones have no answers.
+def read_squad(
+    path: Path, problems: Problems, *, unanswerable: bool = True, learning: bool = False
+) -> Dataset:
+    """The questions of a SQuAD file; unanswerable ones have no answers.
 
-    Raises InputError for a file of another shape. An answer that is not in its context at the
-    place given goes to `problems` and the question keeps its other answers; one that loses all is
-    left out.
+    A question without answers goes to `problems` where `unanswerable` is False, as in 1.1. So does
+    an answer that is not in its context at the place given: it still counts for scoring, but a
+    question has to have one with a place for `learning`. Raises InputError for a file of another
+    shape.
     """
     try:
         document = json.loads(path.read_text("utf-8-sig"))
@@ -28,9 +31,17 @@ def read_squad(path: Path, problems: Problems) -> Dataset:
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: is not JSON in UTF-8: {error}") from None
     try:
-        examples = list(_questions(document["data"], str(path), problems))
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: is not laid out as SQuAD is: {error!r} is missing") from None
+        found = list(_questions(document["data"], str(path), problems))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: is not laid out as SQuAD is: {error!r}") from None
+    examples = []
+    for example in found:
+        if not example.answers and not unanswerable:
+            problems.report(example.place, "a question without an answer", done=LEFT_OUT)
+        elif learning and example.answers and all(a.start is None for a in example.answers):
+            problems.report(example.place, "no answer at its place", done=LEFT_OUT)
+        else:
+            examples.append(example)
     if not examples:
         raise InputError(f"{path}: holds no question that can be used")
     return Dataset("span", (), examples)
@@ -40,32 +51,33 @@ def _questions(articles: list, source: str, problems: Problems) -> Iterator[Span
     for article in articles:
         for paragraph in article["paragraphs"]:
             context = paragraph["context"]
-            for question in paragraph["qas"]:
-                place = f"{source}:{question['id']}"
-                given = [] if question.get("is_impossible") else question.get("answers", [])
-                answers = tuple(_answers(given, context, place, problems))
-                if given and not answers:
+            for row in paragraph["qas"]:
+                place, question = f"{source}:{row['id']}", row["question"]
+                if not all(isinstance(text, str) and text.strip() for text in (context, question)):
+                    problems.report(place, "an empty question or context", done=LEFT_OUT)
                     continue
+                given = [] if row.get("is_impossible") else row.get("answers", [])
                 yield SpanExample(
-                    id=question["id"],
+                    id=str(row["id"]),
                     place=place,
-                    question=question["question"],
+                    question=question,
                     context=context,
-                    answers=answers,
+                    answers=tuple(_answers(given, context, place, problems)),
                     group=article.get("title", ""),
                 )
 
 
 def _answers(given: list, context: str, place: str, problems: Problems) -> Iterator[Answer]:
     for answer in given:
-        text, start = answer["text"], answer["answer_start"]
-        if text and context[start : start + len(text)] == text:
+        text, start = answer["text"], answer.get("answer_start")
+        if text and start is not None and context[start : start + len(text)] == text:
             yield Answer(text=text, start=start)
-        else:
+        elif text:
             what = "an answer that is not in the context where it is said to be"
-            problems.report(place, what, found=text, done=f"that answer {LEFT_OUT}")
+            problems.report(place, what, found=text, done="counts for scoring only")
+            yield Answer(text=text, start=None)
 
 
 def to_json(values: dict[str, Any]) -> bytes:
     """Text of predictions.json or null_odds.json: values by question id, for the scorer."""
-    return (json.dumps(values, ensure_ascii=False, indent=2) + "\n").encode()
+    return (json.dumps(values, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "replace")

@@ -8,7 +8,7 @@ threshold on the null score that would have scored best on the same questions.
 import re
 import string
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from litebert.tasks.example import SpanExample
@@ -27,14 +27,13 @@ def exact(prediction: str, truth: str) -> float:
     return float(normalise(prediction) == normalise(truth))
 
 
-def f1(prediction: str, truth: str) -> float:
+def f1(prediction: str, truth: str, *, empty_is_equal: bool = True) -> float:
     """Harmonic mean of precision and recall over normalised words.
 
-    Two answers of no words at all are equal, and one of no words against one with some is wrong:
-    2.0's rule, which is also what 1.1's arithmetic gives for the second.
+    With 2.0's rule two answers of no words at all are equal; with 1.1's they share none.
     """
     found, asked = normalise(prediction).split(), normalise(truth).split()
-    if not found or not asked:
+    if empty_is_equal and (not found or not asked):
         return float(found == asked)
     common = sum((Counter(found) & Counter(asked)).values())
     if not common:
@@ -55,21 +54,30 @@ class SquadScore:
     """Share of unanswerable questions that got the empty answer."""
 
 
-def question_scores(example: SpanExample, prediction: str) -> tuple[float, float]:
-    """Exact match and F1 of one prediction: the best over all answers of annotators."""
-    # 2.0's scorer passes over answers that are nothing but articles and punctuation
-    truths = [answer.text for answer in example.answers if normalise(answer.text)] or [""]
+def question_scores(
+    example: SpanExample, prediction: str, *, unanswerable: bool
+) -> tuple[float, float]:
+    """Exact match and F1 of one prediction: the best over all answers of annotators.
+
+    `unanswerable` chooses the scorer of 2.0, which passes over answers of nothing but articles and
+    punctuation and knows the empty answer; else that of 1.1.
+    """
+    truths = [answer.text for answer in example.answers]
+    if unanswerable:
+        truths = [truth for truth in truths if normalise(truth)] or [""]
     return (
-        max(exact(prediction, truth) for truth in truths),
-        max(f1(prediction, truth) for truth in truths),
+        max((exact(prediction, truth) for truth in truths), default=0.0),
+        max((f1(prediction, truth, empty_is_equal=unanswerable) for truth in truths), default=0.0),
     )
 
 
-def score(examples: Sequence[SpanExample], predictions: Mapping[str, str]) -> SquadScore:
-    """Score predictions by question id; a question without one counts as wrong, as officially."""
+def score(
+    examples: Sequence[SpanExample], texts: Sequence[str], *, unanswerable: bool
+) -> SquadScore:
+    """Score the answers of questions, in their order."""
     rows = [
-        question_scores(example, predictions[example.id]) if example.id in predictions else (0, 0)
-        for example in examples
+        question_scores(example, text, unanswerable=unanswerable)
+        for example, text in zip(examples, texts, strict=True)
     ]
     exacts, f1s = [100 * row[0] for row in rows], [100 * row[1] for row in rows]
     has = [bool(example.answers) for example in examples]
@@ -85,36 +93,32 @@ def score(examples: Sequence[SpanExample], predictions: Mapping[str, str]) -> Sq
 
 
 def best_threshold(
-    examples: Sequence[SpanExample],
-    predictions: Mapping[str, str],
-    null_scores: Mapping[str, float],
+    examples: Sequence[SpanExample], texts: Sequence[str], nulls: Sequence[float]
 ) -> float:
     """The null score above which "" is answered: the one that is best for F1 on these questions.
 
-    `predictions` are the answers without a threshold. Walks the questions from the lowest null
-    score up, as the official scorer does: each step answers one question more. Questions of equal
-    scores are answered together or not at all.
+    `texts` are the answers without a threshold. Walks the questions from the lowest null score up,
+    as the official scorer does: each step answers one question more. Questions of equal scores are
+    answered together or not at all.
     """
-    by_score = sorted(examples, key=lambda example: null_scores[example.id])
+    order = sorted(range(len(examples)), key=lambda number: nulls[number])
     current = best = float(sum(not example.answers for example in examples))
-    threshold = null_scores[by_score[0].id] - 1.0 if by_score else 0.0
-    for place, example in enumerate(by_score):
+    threshold = nulls[order[0]] - 1.0 if order else 0.0
+    for place, number in enumerate(order):
+        example, text, here = examples[number], texts[number], nulls[number]
         if example.answers:
-            current += question_scores(example, predictions[example.id])[1]
-        elif predictions[example.id]:
+            current += question_scores(example, text, unanswerable=True)[1]
+        elif text:
             current -= 1
-        here = null_scores[example.id]
-        tied = place + 1 < len(by_score) and null_scores[by_score[place + 1].id] == here
+        tied = place + 1 < len(order) and nulls[order[place + 1]] == here
         if current > best and not tied:
             best, threshold = current, here
     return threshold
 
 
-def apply_threshold(
-    predictions: Mapping[str, str], null_scores: Mapping[str, float], threshold: float
-) -> dict[str, str]:
+def apply_threshold(texts: Sequence[str], nulls: Sequence[float], threshold: float) -> list[str]:
     """The answers, with "" where the null score is above the threshold."""
-    return {id: "" if null_scores[id] > threshold else text for id, text in predictions.items()}
+    return ["" if null > threshold else text for text, null in zip(texts, nulls, strict=True)]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -5,6 +5,7 @@ CSV is read with quotes as RFC 4180 has them, TSV without any as GLUE has it. Te
 
 import csv
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ def read_rows(
         raise InputError(f"{path}: no such file: check the path")
     if path.suffix not in SUFFIXES:
         raise InputError(f"{path}: not one of {', '.join(SUFFIXES)}: convert it, or rename it")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path}: may not be read: check its permissions")
     if not path.stat().st_size:
         raise InputError(f"{path}: is empty")
     if path.suffix == ".parquet":
@@ -43,6 +46,7 @@ def read_rows(
 
 def _delimited(path: Path, problems: Problems, columns: Sequence[str] | None) -> Iterator[Row]:
     quoted = path.suffix == ".csv"
+    csv.field_size_limit(1 << 30)
     # A text file of old times ends lines with \r; the csv module wants to see line ends itself.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.reader(
@@ -62,7 +66,10 @@ def _delimited(path: Path, problems: Problems, columns: Sequence[str] | None) ->
             except csv.Error as error:
                 if "unexpected end of data" in str(error):
                     raise InputError(f"{place}: a quote opens here and never closes") from None
-                problems.report(place, "broken quotes", found=str(error), done=LEFT_OUT)
+                lines = f"{place} to {reader.line_num}" if reader.line_num > begin else place
+                for line in range(begin, reader.line_num + 1):  # a quote may swallow many
+                    problems.report(f"{path}:{line}", "broken quotes", found=f"{error}, {lines}",
+                                    done=LEFT_OUT)  # fmt: skip
                 continue
             if not fields:  # an empty line
                 continue
@@ -116,7 +123,7 @@ def _parquet(path: Path) -> Iterator[Row]:
             for values in batch.to_pylist():
                 number += 1
                 yield f"{path}:{number}", values
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: is no Parquet file, or a damaged one: {error}") from None
 
 

@@ -120,6 +120,10 @@ class Tags:
             for tags, example in zip(predictions, examples, strict=True)
         ]
         truth = [[self.labels[tag] for tag in example.labels or ()] for example in examples]
+        if self.metrics == ("accuracy",):  # of words
+            return compute(
+                self.metrics, *([t for row in rows for t in row] for rows in (named, truth))
+            )
         return compute(self.metrics, named, truth)
 
 
