@@ -36,7 +36,8 @@ def fine_tuned(task, data, encoder, output, capsys, *extra):
     assert main([str(word) for word in argv]) == 0
     printed = capsys.readouterr()
     result = json.loads(printed.out)
-    assert result["problems"] == [] or all("cut to" in line for line in result["problems"])
+    longer = ("cut to", "tagged in parts")
+    assert all(any(rule in line for rule in longer) for line in result["problems"])
     scores = {
         split: {name: value["median"] for name, value in metrics.items()}
         for split, metrics in result["scores"].items()

@@ -135,9 +135,7 @@ def curve_image(
                 raise InputError(f"{directory}: no evaluation was logged: give the recipe valid")
             tokens, values = _columns(points, measure)
             x = [event["seconds"] / 60 for event in points] if against == "minutes" else tokens
-            # a $ would start a formula
-            label = name.replace("$", r"\$")
-            (line,) = axes.plot(x, values, marker="o", markersize=4, label=label)
+            (line,) = axes.plot(x, values, marker="o", markersize=4, label=name)
             if measure == "sentence_accuracy":
                 low, high = np.array([event["sentence_interval"] for event in points]).T
                 axes.fill_between(x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
@@ -150,7 +148,7 @@ def curve_image(
         axes.set_xlim(left=0)
         axes.set_xlabel(against)
         axes.set_ylabel(f"held-out {MEASURES[measure]}")
-        axes.set_title(title.replace("$", r"\$"))
+        axes.set_title(title)
         if against == "tokens":
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
         axes.legend()
