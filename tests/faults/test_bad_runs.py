@@ -172,8 +172,8 @@ def test_all_checkpoints_damaged(corpus, tmp_path, refused):
 
 @pytest.mark.parametrize("log_every", [0, 1000], ids=["seen-in-loss", "seen-in-weights"])
 def test_weights_that_are_not_finite(corpus, tmp_path, refused, monkeypatch, log_every):
-    def poisoned(recipe, *, vocab_size):
-        model = build(ModelConfig(**SHAPE, vocab_size=vocab_size))
+    def poisoned(recipe, *, surprisal):
+        model = build(ModelConfig(**SHAPE, vocab_size=len(surprisal)))
         with torch.no_grad():
             model.pooler.dense.bias[0] = float("nan")
         return model

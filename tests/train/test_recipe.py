@@ -12,6 +12,7 @@ from litebert.train.recipe import PretrainRecipe, RunSettings, read_recipe
 # Every field away from its default; the budget is one of three.
 OTHER = {
     "objective": "mlm+nsp",
+    "initialization": "paper",
     "batch_tokens": 778,
     "max_length": 99,
     "short_sequence_probability": 0.25,

@@ -134,6 +134,13 @@ def checkpoint_directories(directory: Path) -> list[Path]:
     return sorted(directory.glob("step-*"), reverse=True)
 
 
+def newest_step(directory: Path) -> int:
+    """The step of the newest complete checkpoint, 0 when there is none."""
+    return max(
+        (int(path.name.removeprefix("step-")) for path in directory.glob("step-*")), default=0
+    )
+
+
 def load_newest_checkpoint(
     directory: Path, *, model: nn.Module, optimizers: list[Optimizer]
 ) -> tuple[dict[str, Any], list[str]]:

@@ -10,7 +10,14 @@ from typing import Any, Literal
 
 from litebert.errors import InputError
 from litebert.train.recipe import Precision
-from litebert.train.recipe_file import read_mapping, typed_fields, yaml_of
+from litebert.train.recipe_file import (
+    check_at_least,
+    check_positive,
+    check_shares,
+    read_mapping,
+    typed_fields,
+    yaml_of,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,27 +64,18 @@ class FinetuneRecipe:
     """Arithmetic of activations: bf16, fp32, or the faster of the two here."""
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "evaluations", "stride"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}={getattr(self, name)} must be at least 1")
-        for name in ("epochs", "lr", "clip"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name}={getattr(self, name)} must be above 0")
-        if self.steps is not None and self.steps < 1:
-            raise InputError(f"steps={self.steps} must be at least 1")
-        for name, values in (
-            ("warmup", (self.warmup,)),
-            ("betas", self.betas),
-            ("dropout", (self.dropout or 0.0,)),
-            ("head_dropout", (self.head_dropout,)),
-        ):
-            if not all(0 <= value < 1 for value in values):
-                raise InputError(f"{name}={getattr(self, name)} must lie in [0, 1)")
+        check_at_least(self, 1, "batch_size", "evaluations", "stride")
+        check_positive(self, "epochs", "lr", "clip")
+        check_shares(self, "warmup", "betas", "head_dropout")
+        if self.steps is not None:
+            check_at_least(self, 1, "steps")
+        if self.dropout is not None:
+            check_shares(self, "dropout")
+        if self.max_length is not None:
+            check_at_least(self, 16, "max_length")
         for name in ("layer_decay", "part"):
             if not 0 < getattr(self, name) <= (1 if name == "layer_decay" else 0.5):
                 raise InputError(f"{name}={getattr(self, name)} is out of its range")
-        if self.max_length is not None and self.max_length < 16:
-            raise InputError(f"max_length={self.max_length} must be at least 16")
 
     def to_yaml(self) -> str:
         """The recipe as YAML that `read_finetune_recipe` reads back."""

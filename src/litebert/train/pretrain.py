@@ -79,7 +79,7 @@ class Pretraining:
             self.valid = held_out_batches(
                 open_shards(local_shards(recipe.valid), self.tokenizer), recipe
             )
-        self.model: Model = start_model(recipe, vocab_size=shards.vocab_size)
+        self.model: Model = start_model(recipe, surprisal=self.unigram)
         if recipe.depth_stages and self.model.config.sharing != "all":
             raise InputError(
                 f"depth_stages are for models that share all their layers, and {recipe.model} "

@@ -11,7 +11,14 @@ from typing import Any, Literal
 from litebert.errors import InputError
 from litebert.model.recompute import Recompute
 from litebert.text.batch_settings import BatchSettings
-from litebert.train.recipe_file import read_mapping, typed_fields, yaml_of
+from litebert.train.recipe_file import (
+    check_at_least,
+    check_positive,
+    check_shares,
+    read_mapping,
+    typed_fields,
+    yaml_of,
+)
 
 BUDGETS = ("minutes", "steps", "tokens")
 
@@ -29,6 +36,9 @@ class PretrainRecipe(BatchSettings):
     model: str = "albert-mini"
     """A preset name (litebert describe), a config.json with your own shape, or a model directory
     to go on from."""
+    initialization: Literal["informed", "paper"] = "informed"
+    """How a fresh model begins: informed of the tokens' frequencies and that neighbours matter,
+    which a run would learn first anyway, or with the paper's random weights alone."""
     depth_stages: tuple[float, ...] = ()
     """Shares of the model's depth in equal parts of the run, 1 last: with 0.5 1 the block is
     applied half as often in the first half. For models that share all their layers."""
@@ -71,18 +81,12 @@ class PretrainRecipe(BatchSettings):
         if len(budgets) != 1:
             found = " and ".join(budgets) or "none of them"
             raise InputError(f"give exactly one of minutes, steps and tokens; found {found}")
-        for name in ("accumulation", "evaluation_batches"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}={getattr(self, name)} must be at least 1")
-        for name in ("lr", "muon_lr", "clip", self.budget):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name}={getattr(self, name)} must be above 0")
-        for name, values in (("warmup", (self.warmup,)), ("betas", self.betas)):
-            if not all(0 <= value < 1 for value in values):
-                raise InputError(f"{name}={getattr(self, name)} must lie in [0, 1)")
-        for name in ("weight_decay", "muon_weight_decay", "sentence_weight", "evaluations"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name}={getattr(self, name)} must be at least 0")
+        check_at_least(self, 1, "accumulation", "evaluation_batches")
+        check_positive(self, "lr", "muon_lr", "clip", self.budget)
+        check_shares(self, "warmup", "betas")
+        check_at_least(
+            self, 0, "weight_decay", "muon_weight_decay", "sentence_weight", "evaluations"
+        )
         if self.depth_stages and not (
             self.depth_stages[-1] == 1 and all(0 < share <= 1 for share in self.depth_stages)
         ):
@@ -134,9 +138,8 @@ class RunSettings:
     """Also write the curves for TensorBoard, under tensorboard/."""
 
     def __post_init__(self) -> None:
-        for name, least in (("workers", 0), ("keep_checkpoints", 1)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name}={getattr(self, name)} must be at least {least}")
+        check_at_least(self, 0, "workers")
+        check_at_least(self, 1, "keep_checkpoints")
 
 
 def read_recipe(path: Path | None, overrides: dict[str, Any]) -> PretrainRecipe:

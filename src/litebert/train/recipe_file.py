@@ -58,6 +58,28 @@ def typed_fields(recipe: type, values: dict[str, Any], source: str) -> dict[str,
     return typed
 
 
+def check_at_least(recipe: Any, least: float, *names: str) -> None:
+    """Raise InputError for the first of some fields that is below a number, or NaN."""
+    for name in names:
+        if not getattr(recipe, name) >= least:
+            raise InputError(f"{name}={getattr(recipe, name)} must be at least {least}")
+
+
+def check_positive(recipe: Any, *names: str) -> None:
+    """Raise InputError for the first of some fields that is not above 0."""
+    for name in names:
+        if not getattr(recipe, name) > 0:
+            raise InputError(f"{name}={getattr(recipe, name)} must be above 0")
+
+
+def check_shares(recipe: Any, *names: str) -> None:
+    """Raise InputError for the first of some fields, numbers or pairs, that is not in [0, 1)."""
+    for name in names:
+        value = getattr(recipe, name)
+        if not all(0 <= part < 1 for part in (value if isinstance(value, tuple) else (value,))):
+            raise InputError(f"{name}={value} must lie in [0, 1)")
+
+
 def _typed(value: Any, hint: Any, where: str) -> Any:
     """A YAML value as the type of its field; numbers are not guessed from other types."""
     if isinstance(hint, types.UnionType):

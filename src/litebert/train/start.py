@@ -8,11 +8,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from litebert.config import PRESETS, ModelConfig
 from litebert.errors import InputError
 from litebert.model.encoder import Model, build
+from litebert.model.initialization import begin_informed
 from litebert.text.shards import Shards, verify
 from litebert.text.tokenizer import Tokenizer
 from litebert.train.recipe import Precision, PretrainRecipe
@@ -86,16 +88,20 @@ def open_shards(path: Path, tokenizer: Tokenizer) -> Shards:
     return shards
 
 
-def start_model(recipe: PretrainRecipe, *, vocab_size: int) -> Model:
+def start_model(recipe: PretrainRecipe, *, surprisal: np.ndarray) -> Model:
     """The model a run begins with: fresh weights of a preset or config.json, or those of a model.
 
-    Raises InputError for unknown names and for a model whose vocabulary is not the shards'.
+    `surprisal` (V,) are nats of the training tokens' frequencies. Raises InputError for unknown
+    names and for a model whose vocabulary is not the shards'.
     """
-    if recipe.model in PRESETS:
-        return build(replace(PRESETS[recipe.model], vocab_size=vocab_size), seed=recipe.seed)
+    vocab_size = len(surprisal)
+    shape = _shape(recipe.model, vocab_size)
+    if shape is not None:
+        model = build(shape, seed=recipe.seed)
+        if recipe.initialization == "informed":
+            begin_informed(model, torch.from_numpy(surprisal))
+        return model
     path = Path(recipe.model)
-    if path.suffix == ".json" and path.is_file():
-        return build(_read_shape(path, vocab_size), seed=recipe.seed)
     if path.is_dir():
         from litebert.interop.load import load
 
@@ -112,7 +118,13 @@ def start_model(recipe: PretrainRecipe, *, vocab_size: int) -> Model:
     )
 
 
-def _read_shape(path: Path, vocab_size: int) -> ModelConfig:
+def _shape(name: str, vocab_size: int) -> ModelConfig | None:
+    """The shape that a preset or a config.json names; None for other names."""
+    if name in PRESETS:
+        return replace(PRESETS[name], vocab_size=vocab_size)
+    path = Path(name)
+    if path.suffix != ".json" or not path.is_file():
+        return None
     try:
         return ModelConfig(**{**json.loads(path.read_text("utf-8")), "vocab_size": vocab_size})
     except (ValueError, TypeError) as error:
