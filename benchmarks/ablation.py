@@ -10,24 +10,22 @@ mood. Prints one JSON line a variant: `ours` is the median of nats below the uni
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import Queue
 
 import yaml
 
+from cores import Cores
 from report import line
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def below_the_baseline(
-    fields: dict, arguments: argparse.Namespace, *, seed: int, output: Path, cores: Queue
+    fields: dict, arguments: argparse.Namespace, *, seed: int, output: Path, cores: Cores
 ) -> float:
     """Train one variant and return its held-out loss below the baseline, nats."""
     fields = {"minutes": arguments.minutes, **fields, "seed": seed}
@@ -36,18 +34,7 @@ def below_the_baseline(
     pairs = [f"{name}={json.dumps(value)}" for name, value in fields.items()]
     command = [sys.executable, "-m", "litebert", "pretrain", "--recipe", arguments.recipe, *pairs]
     command += ["--output", str(output), "--no-tensorboard", "--workers", "0", "--json"]
-    core = cores.get()
-    environment = dict(os.environ)
-    if arguments.parallel > 1:
-        command = ["taskset", "-c", str(core), *command]
-        environment["OMP_NUM_THREADS"] = "1"
-    try:
-        done = subprocess.run(
-            command, env=environment, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-    finally:
-        cores.put(core)
-    found = json.loads(done.stdout)["evaluation"]
+    found = json.loads(cores.run(command, stderr=subprocess.DEVNULL))["evaluation"]
     below = found["unigram_loss"] - found["mlm_loss"]
     print(f"{output.name}: {below:.3f} nats below", file=sys.stderr, flush=True)
     return below
@@ -67,22 +54,19 @@ def main() -> None:
     arguments = parser.parse_args()
     variants = yaml.safe_load(arguments.variants.read_text())
     place = arguments.output or Path(tempfile.mkdtemp())
-    cores: Queue = Queue()
-    for core in range(arguments.parallel):
-        cores.put(core)
-    with ThreadPoolExecutor(arguments.parallel) as pool:
-        runs = {
-            (name, seed): pool.submit(
-                below_the_baseline,
-                fields or {},
-                arguments,
-                seed=seed,
-                output=place / f"{name}-{seed}".replace(" ", "-"),
-                cores=cores,
-            )
-            for seed in range(arguments.seeds)
-            for name, fields in variants.items()
-        }
+    cores = Cores(arguments.parallel)
+    runs = {
+        (name, seed): cores.submit(
+            below_the_baseline,
+            fields or {},
+            arguments,
+            seed=seed,
+            output=place / f"{name}-{seed}".replace(" ", "-"),
+            cores=cores,
+        )
+        for seed in range(arguments.seeds)
+        for name, fields in variants.items()
+    }
     reference = next(iter(variants))
     for name in variants:
         values = [runs[name, seed].result() for seed in range(arguments.seeds)]

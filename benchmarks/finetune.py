@@ -14,7 +14,7 @@ import json
 import statistics
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -35,6 +35,19 @@ from report import line
 
 CASES = {"mini": "albert-mini", "base": "albert-base"}
 BATCH, MAX_LENGTH = 32, 128
+
+
+@dataclass(frozen=True)
+class Work:
+    """What both sides do: the weights they begin with, the rows, and how they learn them."""
+
+    source: str
+    kind: TaskKind
+    learned: list[Unit]
+    asked: list[Unit]
+    dev: Dataset
+    epochs: float
+    rate: float
 
 
 def main() -> None:
@@ -72,13 +85,14 @@ def measure(name: str, arguments: argparse.Namespace) -> str:
     kind = kind_of("classification", labels=train.labels, settings=settings)
     learned = kind.units(train.examples, tokenizer, Problems())
     asked = kind.units(dev.examples, tokenizer, Problems())
+    work = Work(source, kind, learned, asked, dev, epochs=arguments.epochs, rate=arguments.lr)
     ours, peers, scores, peer_scores = [], [], [], []
     for seed in range(arguments.runs):
-        rate, score = our_run(source, kind, learned, asked, dev, arguments, seed)
+        rate, score = our_run(work, seed=seed)
         ours.append(rate)
         scores.append(score)
         if arguments.peer:
-            rate, score = peer_run(source, learned, asked, dev, arguments, seed)
+            rate, score = peer_run(work, seed=seed)
             peers.append(rate)
             peer_scores.append(score)
     found = line(
@@ -94,44 +108,37 @@ def measure(name: str, arguments: argparse.Namespace) -> str:
     return json.dumps(values)
 
 
-def our_run(
-    source: str,
-    kind: TaskKind,
-    learned: list[Unit],
-    asked: list[Unit],
-    dev: Dataset,
-    arguments: argparse.Namespace,
-    seed: int,
-) -> tuple[float, float]:
+def our_run(work: Work, *, seed: int) -> tuple[float, float]:
     """Examples per second, and the accuracy that the run ends with."""
     from litebert.interop.task_models import load_encoder
 
-    encoder, _ = load_encoder(source)
+    encoder, _ = load_encoder(work.source)
     encoder.compute_dtype = torch.bfloat16
-    head = kind.head(encoder.config, 0.0)
+    head = work.kind.head(encoder.config, 0.0)
     initialise(head, deviation=0.02, seed=seed)
     model = TaskModel(encoder, head)
     recipe = FinetuneRecipe(
-        epochs=arguments.epochs, batch_size=BATCH, lr=arguments.lr, evaluations=1, head_dropout=0.0
+        epochs=work.epochs, batch_size=BATCH, lr=work.rate, evaluations=1, head_dropout=0.0
     )
-    training = FineTuning(recipe, model, kind, learned, seed=seed, output=Path(tempfile.mkdtemp()),
-                          evaluate=lambda: {"none": 0.0})  # fmt: skip
+    training = FineTuning(
+        recipe,
+        model,
+        work.kind,
+        work.learned,
+        seed=seed,
+        output=Path(tempfile.mkdtemp()),
+        evaluate=lambda: {"none": 0.0},
+    )
     began = time.perf_counter()
     training.run()
     seconds = training.progress.seconds
     assert seconds <= time.perf_counter() - began
-    found = kind.predictions(answer(model, kind, asked), asked)
-    return len(learned) * arguments.epochs / seconds, kind.score(found, dev.examples)["accuracy"]
+    found = work.kind.predictions(answer(model, work.kind, work.asked), work.asked)
+    accuracy = work.kind.score(found, work.dev.examples)["accuracy"]
+    return len(work.learned) * work.epochs / seconds, accuracy
 
 
-def peer_run(
-    source: str,
-    learned: list[Unit],
-    asked: list[Unit],
-    dev: Dataset,
-    arguments: argparse.Namespace,
-    seed: int,
-) -> tuple[float, float]:
+def peer_run(work: Work, *, seed: int) -> tuple[float, float]:
     """The same for transformers' Trainer with dynamic padding."""
     from transformers import (
         AlbertForSequenceClassification,
@@ -152,7 +159,7 @@ def peer_run(
             self.ended = time.perf_counter()
 
     model = AlbertForSequenceClassification.from_pretrained(
-        source, num_labels=2, classifier_dropout_prob=0.0
+        work.source, num_labels=2, classifier_dropout_prob=0.0
     )
 
     def rows(units: list[Unit]) -> list[dict]:
@@ -184,8 +191,8 @@ def peer_run(
         output_dir=tempfile.mkdtemp(),
         per_device_train_batch_size=BATCH,
         per_device_eval_batch_size=BATCH,
-        num_train_epochs=arguments.epochs,
-        learning_rate=arguments.lr,
+        num_train_epochs=work.epochs,
+        learning_rate=work.rate,
         warmup_steps=0.1,
         weight_decay=0.01,
         adam_epsilon=1e-6,
@@ -199,14 +206,14 @@ def peer_run(
     )
     clock = Clock()
     trainer = Trainer(
-        model, settings, data_collator=padded, train_dataset=rows(learned), callbacks=[clock]
+        model, settings, data_collator=padded, train_dataset=rows(work.learned), callbacks=[clock]
     )
     trainer.train()
     seconds = clock.ended - clock.began
-    logits = torch.as_tensor(trainer.predict(rows(asked)).predictions)
-    right = [example.label for example in dev.examples]
+    logits = torch.as_tensor(trainer.predict(rows(work.asked)).predictions)
+    right = [example.label for example in work.dev.examples]
     accuracy = 100 * float((logits.argmax(-1) == torch.tensor(right)).float().mean())
-    return len(learned) * arguments.epochs / seconds, accuracy
+    return len(work.learned) * work.epochs / seconds, accuracy
 
 
 if __name__ == "__main__":

@@ -10,15 +10,12 @@ with all values and quartiles of both.
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import Queue
 
+from cores import Cores
 from litebert import build, load, load_tokenizer, save
 from litebert.interop.load import model_directory
 from report import line
@@ -36,22 +33,13 @@ TASKS = {
 
 
 def fine_tuned(
-    task: str, model: str, arguments: argparse.Namespace, *, output: Path, cores: Queue
+    task: str, model: str, arguments: argparse.Namespace, *, output: Path, cores: Cores
 ) -> tuple[str, list[float]]:
     """The first metric of a task and its value for every seed."""
     command = [sys.executable, "-m", "litebert", "finetune", task, "--model", model]
     command += ["--data", str(arguments.data / TASKS[task]), "--output", str(output)]
     command += ["--seeds", str(arguments.seeds), "--json", *arguments.fields]
-    core = cores.get()
-    environment = dict(os.environ)
-    if arguments.parallel > 1:
-        command = ["taskset", "-c", str(core), *command]
-        environment["OMP_NUM_THREADS"] = "1"
-    try:
-        done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
-    finally:
-        cores.put(core)
-    split = next(iter(json.loads(done.stdout)["scores"].values()))
+    split = next(iter(json.loads(cores.run(command))["scores"].values()))
     metric, found = next(iter(split.items()))
     print(f"{output.name}: {metric} {found['median']:.2f}", file=sys.stderr, flush=True)
     return metric, found["values"]
@@ -73,18 +61,15 @@ def main() -> None:
     if not fresh.exists():
         tokenizer = load_tokenizer(model_directory(arguments.model))
         save(build(load(arguments.model).config, seed=0), tokenizer, fresh)
-    cores: Queue = Queue()
-    for core in range(arguments.parallel):
-        cores.put(core)
+    cores = Cores(arguments.parallel)
     sides = {"pretrained": arguments.model, "random": str(fresh)}
-    with ThreadPoolExecutor(arguments.parallel) as pool:
-        runs = {
-            (task, side): pool.submit(
-                fine_tuned, task, model, arguments, output=place / f"{task}-{side}", cores=cores
-            )
-            for task in arguments.tasks
-            for side, model in sides.items()
-        }
+    runs = {
+        (task, side): cores.submit(
+            fine_tuned, task, model, arguments, output=place / f"{task}-{side}", cores=cores
+        )
+        for task in arguments.tasks
+        for side, model in sides.items()
+    }
     for task in arguments.tasks:
         metric, ours = runs[task, "pretrained"].result()
         _, peer = runs[task, "random"].result()

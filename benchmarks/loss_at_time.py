@@ -43,7 +43,8 @@ def train_ours(arguments: argparse.Namespace, output: Path) -> None:
     fields = [f"data={arguments.data}", f"minutes={minutes}", "evaluations=0"]
     command = [sys.executable, "-m", "litebert", "pretrain", "--recipe", arguments.recipe]
     flags = ["--output", str(output), "--no-tensorboard"]
-    subprocess.run([*command, *fields, *flags, *arguments.fields], check=True)
+    # standard output is for the one line of JSON
+    subprocess.run([*command, *fields, *flags, *arguments.fields], check=True, stdout=sys.stderr)
 
 
 def train_peer(arguments: argparse.Namespace, output: Path, *, began: float) -> None:

@@ -23,19 +23,22 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from litebert import PRESETS, ModelConfig, PackedBatch, build
+from litebert import PRESETS, ModelConfig, build
+from litebert.text.pretrain_batch import PretrainBatch
 from litebert.text.shards import Shards
-from litebert.train.objective import Targets, losses
+from litebert.train.distributed import Ranks
+from litebert.train.objective import Targets
 from litebert.train.optimizer import build_optimizers
 from litebert.train.recipe import PretrainRecipe
 from litebert.train.start import keep_freed_memory
+from litebert.train.step import TrainingStep
 from litebert.train.utilisation import Utilisation, product_ceiling
 from peer import peer_inputs, peer_model
 from report import line
@@ -60,16 +63,17 @@ class Batch:
             sentences=torch.randint(0, 2, (len(lengths),), generator=generator),
         )
 
-    def packed(self, device: torch.device) -> tuple[PackedBatch, Targets]:
-        """The batch as our model takes it; made anew each step, as training does."""
-        packed = PackedBatch(
-            self.tokens,
-            torch.cat([torch.arange(length) for length in self.lengths]),
-            torch.zeros_like(self.tokens),
-            self.lengths,
+    def ours(self) -> PretrainBatch:
+        """The batch as our training step takes it."""
+        return PretrainBatch(
+            tokens=self.tokens.numpy(),
+            positions=np.concatenate([np.arange(length) for length in self.lengths]),
+            segments=np.zeros(len(self.tokens), np.int64),
+            offsets=np.cumsum([0, *self.lengths]),
+            predicted_positions=self.targets.positions.numpy(),
+            predicted_tokens=self.targets.tokens.numpy(),
+            sentence_labels=self.targets.sentences.numpy(),
         )
-        targets = [getattr(self.targets, field.name).to(device) for field in fields(Targets)]
-        return packed.to(device), Targets(*targets)
 
     def padded(self, device: torch.device) -> dict[str, torch.Tensor]:
         """The batch as transformers takes it."""
@@ -111,18 +115,11 @@ def our_step(config: ModelConfig, batch: Batch, device: torch.device) -> Callabl
     recipe = PretrainRecipe(data=Path("unused"), steps=1, optimizer="adamw", lr=RATE)
     model = build(config).to(device).train()
     model.compute_dtype = torch.bfloat16
-    optimizers = build_optimizers(model, recipe)
-    predictions, sentences = len(batch.targets.tokens), len(batch.lengths)
+    training = TrainingStep(model, build_optimizers(model, recipe), recipe, Ranks())
 
     def step() -> float:
-        sums = losses(model, *batch.packed(device))
-        loss = sums.mlm / predictions + sums.sentence / sentences
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-        return loss.item()
+        found = training.take([(0, batch.ours())], rate_factor=1.0)
+        return found.mlm / found.predictions + found.sentence / found.sentences
 
     return step
 

@@ -1,7 +1,7 @@
 """Every task of the paper from its official files, with a small model and a few steps.
 
-The scores that the command prints are computed again from the predictions it wrote, by definitions
-of our own in this file.
+The scores that the command prints are computed again from the predictions it wrote, by
+definitions of our own (definitions.py, and SQuAD's here).
 """
 
 import json
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from definitions import accuracy, f1, matthews, pearson, span_f1, spearman
 
 import litebert
 from litebert.cli.main import main
@@ -49,39 +50,8 @@ def fine_tuned(task, data, encoder, output, capsys, *extra):
     return scores, rows
 
 
-def accuracy(rows):
-    return 100 * np.mean([row["prediction"] == row["label"] for row in rows])
-
-
-def counts(rows):
-    pairs = Counter((row["label"], row["prediction"]) for row in rows)
-    return [pairs[key] for key in (("1", "1"), ("0", "1"), ("1", "0"), ("0", "0"))]
-
-
-def f1(rows):
-    tp, fp, fn, _ = counts(rows)
-    return 100 * 2 * tp / max(1, 2 * tp + fp + fn)
-
-
-def matthews(rows):
-    tp, fp, fn, tn = counts(rows)
-    bottom = np.sqrt(float((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
-    return 0.0 if not bottom else 100 * (tp * tn - fp * fn) / bottom
-
-
-def pearson(rows):
-    x, y = (np.array([row[name] for row in rows]) for name in ("prediction", "label"))
-    return 100 * np.corrcoef(x, y)[0, 1]
-
-
-def spearman(rows):
-    def ranks(values):
-        ordered = np.sort(values)
-        low, high = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
-        return (low + high) / 2
-
-    x, y = (ranks(np.array([row[name] for row in rows])) for name in ("prediction", "label"))
-    return 100 * np.corrcoef(x, y)[0, 1]
+def answers(rows):
+    return [row["prediction"] for row in rows], [row["label"] for row in rows]
 
 
 GLUE = {
@@ -102,7 +72,8 @@ def test_glue(task, encoder, tmp_path, capsys):
     scores, rows = fine_tuned(task, "glue", encoder, tmp_path / "run", capsys)
     split = "dev_matched" if task == "mnli" else "dev"
     assert set(scores) == {split}
-    expected = {name: function(rows[split]) for name, function in GLUE[task].items()}
+    found, truth = answers(rows[split])
+    expected = {name: function(found, truth) for name, function in GLUE[task].items()}
     assert scores[split] == pytest.approx(expected, abs=1e-6)
     assert list(scores[split]) == list(expected)
 
@@ -150,31 +121,25 @@ def test_squad(version, extra, encoder, tmp_path, capsys):
 def test_race(data, encoder, tmp_path, capsys):
     extra = ["max_length=128", "batch_size=4"]
     scores, rows = fine_tuned("race", data, encoder, tmp_path / "run", capsys, *extra)
-    assert scores["dev"]["accuracy"] == pytest.approx(accuracy(rows["dev"]))
+    assert scores["dev"]["accuracy"] == pytest.approx(accuracy(*answers(rows["dev"])))
     if data == "race/RACE":
         assert scores["dev"]["accuracy_high"] == scores["dev"]["accuracy"]
-
-
-def entities(tags):
-    """(type, begin, end) of IOB2 tags."""
-    found, begin, kind = set(), None, None
-    for place, tag in enumerate([*tags, "O"]):
-        if begin is not None and (tag == "O" or tag.startswith("B-") or tag[2:] != kind):
-            found.add((kind, begin, place))
-            begin = None
-        if tag != "O" and begin is None:
-            begin, kind = place, tag[2:]
-    return found
 
 
 def test_tagging(encoder, tmp_path, capsys):
     # enough steps that some entity is predicted
     extra = ["steps=60", "lr=5e-3", "batch_size=32"]
     scores, rows = fine_tuned("tag", "ner/wnut17", encoder, tmp_path / "run", capsys, *extra)
-    wanted = {(n, *e) for n, row in enumerate(rows["dev"]) for e in entities(row["label"])}
-    given = {(n, *e) for n, row in enumerate(rows["dev"]) for e in entities(row["prediction"])}
-    expected = 100 * 2 * len(wanted & given) / (len(wanted) + len(given))
+    expected = span_f1(*answers(rows["dev"]))
     assert scores["dev"]["span_f1"] == pytest.approx(expected, abs=1e-6)
+    (tmp_path / "asked.jsonl").write_text('{"words": ["Barack", "Obama", "\u200b", "sings"]}\n')
+    assert main(["predict", str(tmp_path / "run"), str(tmp_path / "asked.jsonl")]) == 0
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert line["words"] == ["Barack", "Obama", "\u200b", "sings"]
+    assert len(line["prediction"]) == 4
+    sure = line["probabilities"]
+    assert sure[2] is None
+    assert all(0 < share <= 1 for share in sure[:2] + sure[3:])
 
 
 def test_evaluate_gives_the_same_scores(encoder, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """`litebert finetune`: teach a model a task and score it."""
 
+import itertools
 import json
 import sys
 from dataclasses import dataclass, fields
@@ -12,7 +13,7 @@ from litebert.cli.recipe_arguments import split_overrides
 from litebert.cli.task_progress import TaskProgress, score_table
 from litebert.errors import InputError
 from litebert.runs.finetuning import FinetuneSettings, finetune
-from litebert.tasks.columns import Columns
+from litebert.tasks.columns import ROLES, Columns
 from litebert.tasks.registry import TASKS
 from litebert.train.finetune_recipe import FinetuneRecipe, read_finetune_recipe
 
@@ -108,15 +109,12 @@ def _take_columns(argv: list[str]) -> tuple[Columns, list[str]]:
     if "--columns" not in argv:
         return Columns(), argv
     at = argv.index("--columns")
-    end = at + 1
-    known = {field.name for field in fields(Columns)}
-    given = {}
-    while end < len(argv) and "=" in argv[end] and not argv[end].startswith("-"):
-        role, _, column = argv[end].partition("=")
-        if role not in known:
-            break  # a field of the recipe
-        given[role] = column
-        end += 1
-    if not given:
-        raise InputError(f"--columns needs ROLE=COLUMN; roles: {', '.join(sorted(known))}")
-    return Columns(**given), [*argv[:at], *argv[end:]]
+    pairs = list(itertools.takewhile(_names_a_role, argv[at + 1 :]))
+    if not pairs:
+        raise InputError(f"--columns needs ROLE=COLUMN; roles: {', '.join(ROLES)}")
+    return Columns().changed(pairs), [*argv[:at], *argv[at + 1 + len(pairs) :]]
+
+
+def _names_a_role(word: str) -> bool:
+    """Whether a word is ROLE=COLUMN; other pairs are fields of the recipe."""
+    return word.partition("=")[0] in ROLES and "=" in word

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -82,13 +82,7 @@ def columns_of(model: str, pairs: Sequence[str]) -> Columns:
     """The columns a run was made with, changed by ROLE=COLUMN pairs."""
     described = task_file(model)
     own = json.loads(described.read_text())["columns"] if described else {}
-    known = {field.name for field in fields(Columns)}
-    for pair in pairs:
-        role, _, column = pair.partition("=")
-        if role not in known:
-            raise InputError(f"--columns {pair}: roles are {', '.join(sorted(known))}")
-        own[role] = column
-    return Columns(**own)
+    return Columns(**own).changed(pairs)
 
 
 def task_file(model: str) -> Path | None:

@@ -1,50 +1,19 @@
-"""A run's events as a person follows them: a bar on a terminal, a line now and then elsewhere."""
+"""The events of a pretraining run as a person follows them."""
 
-import time
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-# Seconds between lines when standard error is a file or a pipe.
-QUIET_SECONDS = 20.0
+from litebert.cli.status_bar import StatusBar
 
 
-class RunProgress:
+class RunProgress(StatusBar):
     """Shows the events of a pretraining run on standard error; a context manager."""
-
-    def __init__(self, title: str):
-        self.console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn(title),
-            BarColumn(bar_width=24),
-            TaskProgressColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[state]}"),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
-        self.task = self.bar.add_task(title, total=1.0, state="starting")
-        self.title, self.said_at = title, 0.0
-
-    def __enter__(self) -> "RunProgress":
-        self.bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.stop()
 
     def watch(self, event: str, values: dict) -> None:
         """Show one event of a run (`Pretraining(watch=...)`)."""
         if event == "step":
-            state = _state(values)
-            self.bar.update(self.task, completed=min(1.0, values["share"]), state=state)
-            if not self.console.is_terminal and time.monotonic() - self.said_at > QUIET_SECONDS:
-                self.said_at = time.monotonic()
-                self._print(f"{self.title}: {values['share']:.0%} {state}")
+            self.show(values["share"], _state(values))
         elif event == "evaluation":
-            self._print(f"held out at step {values['step']}: {evaluation_line(values)}")
+            self.say(f"held out at step {values['step']}: {evaluation_line(values)}")
         elif event in ("start", "resume"):
-            self._print(
+            self.say(
                 f"{event} at step {values['step']}: {values['model']}, "
                 f"{values['parameters']:,} parameters, {values['precision']} on "
                 f"{values['device']}, {values['threads']} threads; "
@@ -52,10 +21,7 @@ class RunProgress:
                 f"{values['ceiling'] / 1e9:,.0f} GFLOP/s"
             )
         elif event == "warning":
-            self._print(f"warning: {values['message']}")
-
-    def _print(self, text: str) -> None:
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+            self.say(f"warning: {values['message']}")
 
 
 def evaluation_line(values: dict) -> str:

@@ -10,10 +10,12 @@ from litebert.model.task_heads import TaskModel
 from litebert.tasks.answering import answer_together
 from litebert.tasks.columns import Columns
 from litebert.tasks.custom import examples_of
-from litebert.tasks.example import Example
+from litebert.tasks.example import Example, TaggedExample
 from litebert.tasks.naming import name_of, span_line
 from litebert.tasks.problems import Problems
+from litebert.tasks.spans import Spans
 from litebert.tasks.table_files import Row
+from litebert.tasks.tags import Tags
 
 # Rows that are read before the first is answered: enough to sort by length.
 CHUNK = 256
@@ -51,11 +53,21 @@ def predict(
     units = kind.units(examples, tuned.tokenizer, problems)
     answers = answer_together(models or [tuned.model], kind, units)
     predictions = kind.predictions(answers, units)
-    if kind.kind == "span":
-        texts = kind.texts(predictions, examples)  # type: ignore[attr-defined]
+    if isinstance(kind, Spans):
+        texts = kind.texts(predictions, examples)
         for example, text, found in zip(examples, texts, predictions, strict=True):
             line = {"id": example.id, **span_line(text, found)}
             yield line | {"alternatives": _alternatives(found, example)}
+        return
+    if isinstance(kind, Tags):
+        of_words = kind.shares(answers, units)
+        for example, found, shares in zip(examples, predictions, of_words, strict=True):
+            assert isinstance(example, TaggedExample)
+            words = list(example.words)
+            line = {"id": example.id, "prediction": name_of(kind, found, example), "words": words}
+            # a word without pieces has no probability
+            sure = [shares.get(number) for number in range(len(words))]
+            yield line | {"probabilities": [None if p is None else round(p, 6) for p in sure]}
         return
     for number, (example, found) in enumerate(zip(examples, predictions, strict=True)):
         line = {"id": example.id, "prediction": name_of(kind, found, example)}
@@ -64,8 +76,6 @@ def predict(
             line["probabilities"] = {name: round(share, 6) for name, share in shares}
         elif kind.kind == "choice":
             line["probabilities"] = [round(share, 6) for share in answers[number]]
-        elif kind.kind == "tagging":
-            line["words"] = list(example.words)  # type: ignore[attr-defined]
         yield line
 
 

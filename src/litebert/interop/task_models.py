@@ -24,7 +24,8 @@ from litebert.tasks.kinds import TaskKind, kind_of
 from litebert.text.tokenizer import Tokenizer, load_tokenizer
 
 PRETRAINING_HEADS = ("predictions.", "sop_classifier.", "cls.", "mlm_head.", "sentence_head.")
-TASK_HEADS = ("classifier.", "qa_outputs.", "answerability.")
+PAPER_HEAD = "answerability."
+TASK_HEADS = ("classifier.", "qa_outputs.", PAPER_HEAD)
 
 _CLASSES: dict[Kind, str] = {
     "classification": "ForSequenceClassification",
@@ -106,7 +107,8 @@ def load_task_model(path: str | Path) -> FineTuned:
         settings={k: v for k, v in described.items() if k not in ("name", "kind", "labels")},
     )
     head = kind.head(encoder.config, dropout=0.1)
-    _fill(head, {_own_name(n, kind): t for n, t in head_tensors.items()}, str(place))
+    own = {name.removeprefix(PAPER_HEAD): tensor for name, tensor in head_tensors.items()}
+    _fill(head, own, str(place))
     model = TaskModel(encoder, head).eval()
     return FineTuned(model, kind, load_tokenizer(place), described["name"])
 
@@ -157,11 +159,7 @@ def load_encoder(path: str | Path) -> tuple[Model, str | None]:
 
 
 def _stored_name(name: str, kind: TaskKind) -> str:
-    return f"answerability.{name}" if kind.settings().get("paper_head") else name
-
-
-def _own_name(name: str, kind: TaskKind) -> str:
-    return name.removeprefix("answerability.")
+    return PAPER_HEAD + name if kind.settings().get("paper_head") else name
 
 
 def _fill(head: torch.nn.Module, tensors: dict[str, Tensor], source: str) -> None:

@@ -22,6 +22,7 @@ from litebert.tasks.problems import Problems
 from litebert.tasks.spans import Spans
 from litebert.tasks.units import Unit
 from litebert.text.tokenizer import Tokenizer
+from litebert.train.checkpoint import newest_step
 from litebert.train.events import EventLog
 from litebert.train.finetune import FineTuning
 from litebert.train.finetune_recipe import FinetuneRecipe
@@ -99,7 +100,7 @@ class Seeds:
             return True
         place.mkdir(parents=True, exist_ok=True)
         model = self._fresh(seed)
-        log = EventLog(place)
+        log = EventLog(place, resume_step=newest_step(place / "checkpoints"))
 
         def watch(event: str, values: dict) -> None:
             if event != "step":
@@ -108,7 +109,7 @@ class Seeds:
 
         def evaluate() -> dict[str, float]:
             found = chosen.predictions(model, self.kind)
-            if isinstance(self.kind, Spans) and self.kind.unanswerable:
+            if isinstance(self.kind, Spans):
                 self.kind.choose_threshold(found, chosen.data.examples)
             return self.kind.score(found, chosen.data.examples)
 

@@ -94,7 +94,7 @@ def finetune(
         "task": task_name,
         "model": model,
         "weights": _digest(str(value) for value in _weights(encoder)),
-        "data": data_name(data),
+        "data": _data_name(data),
         "rows": _digest(
             f"{unit.sequences} {getattr(unit.target, 'borders', unit.target)}" for unit in learned
         ),
@@ -153,7 +153,7 @@ def _digest(parts: Iterable[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def data_name(data: Path) -> str:
+def _data_name(data: Path) -> str:
     """Where data lies, in words that hold in another working directory too."""
     return str(data) if is_hub_name(str(data)) else str(data.resolve())
 

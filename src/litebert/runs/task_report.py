@@ -21,6 +21,7 @@ from litebert.tasks.naming import name_of
 from litebert.tasks.published import published
 from litebert.tasks.spans import Spans
 from litebert.tasks.squad_score import question_scores
+from litebert.tasks.tags import Tags
 from litebert.train.events import read_events
 
 # Errors shown, and letters of a long text in each.
@@ -204,10 +205,9 @@ def _badness(kind: TaskKind, found: Any, answer: Any, example: Any) -> float:
     if isinstance(kind, Spans):
         texts = kind.texts([found], [example])
         return 1 - question_scores(example, texts[0], unanswerable=kind.unanswerable)[1]
-    if isinstance(example, TaggedExample):
-        outside = kind.labels.index("O") if "O" in kind.labels else 0
-        tags = [found.get(n, outside) for n in range(len(example.words))]
-        return sum(a != b for a, b in zip(tags, example.labels or (), strict=False))
+    if isinstance(kind, Tags):
+        said, right = kind.names(found, example), _right(kind, example)
+        return sum(a != b for a, b in zip(said, right, strict=True))
     if kind.kind == "regression":
         return abs(found - example.label)
     if found == example.label:

@@ -1,49 +1,28 @@
 """A fine-tuned model's answers to many units: packed by length, given back in order."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
 from litebert.model.task_heads import TaskModel
 from litebert.tasks.kinds import TaskKind
-from litebert.tasks.units import Unit, collate
+from litebert.tasks.units import Unit, batches_by_length, collate
 
 # Tokens of a batch: enough to fill the cores, few enough to fit beside a training run.
 BATCH_TOKENS = 8192
 
 
 @torch.inference_mode()
-def answer(
-    model: TaskModel,
-    kind: TaskKind,
-    units: Sequence[Unit],
-    *,
-    device: torch.device | None = None,
-    on_batch: Callable[[int], None] = lambda units: None,
-) -> list:
-    """What the model says of each unit, as `kind.answers` gives it, in the order of `units`.
-
-    Units of like length go together, so that little of a batch is waiting. `on_batch` is called
-    with the number of units that were answered.
-    """
+def answer(model: TaskModel, kind: TaskKind, units: Sequence[Unit]) -> list:
+    """What the model says of each unit, as `kind.answers` gives it, in the order of `units`."""
     was_training = model.training
     model.eval()
-    device = device or next(model.parameters()).device
+    device = next(model.parameters()).device
     answers: list = [None] * len(units)
-    order = sorted(range(len(units)), key=lambda number: -units[number].length)
-    batch: list[int] = []
-    tokens = 0
-    for place, number in enumerate(order):
-        batch.append(number)
-        tokens += units[number].length
-        following = order[place + 1 : place + 2]
-        if not following or tokens + units[following[0]].length > BATCH_TOKENS:
-            for member, found in zip(
-                batch, _answer_batch(model, kind, [units[n] for n in batch], device), strict=True
-            ):
-                answers[member] = found
-            on_batch(len(batch))
-            batch, tokens = [], 0
+    for batch in batches_by_length([unit.length for unit in units], limit=BATCH_TOKENS):
+        found = _answer_batch(model, kind, [units[number] for number in batch], device)
+        for number, one in zip(batch, found, strict=True):
+            answers[number] = one
     model.train(was_training)
     return answers
 

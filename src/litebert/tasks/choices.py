@@ -18,7 +18,7 @@ from litebert.tasks.example import ChoiceExample, Kind
 from litebert.tasks.metrics import compute
 from litebert.tasks.problems import Problems
 from litebert.tasks.race import LEVELS, level_of
-from litebert.tasks.units import Unit, sequence_of
+from litebert.tasks.units import Unit, mean_answers, sequence_of
 from litebert.text.tokenizer import Tokenizer
 
 QUESTION_TOKENS = 128
@@ -84,10 +84,7 @@ class Choices:
 
     def combine(self, several: Sequence[list]) -> list:
         """Answers of several models to the same units as one: the mean of their numbers."""
-        return [
-            [sum(values) / len(values) for values in zip(*rows, strict=True)]
-            for rows in zip(*several, strict=True)
-        ]
+        return mean_answers(several)
 
     def predictions(self, answers: Sequence[Sequence[float]], units: Sequence[Unit]) -> list:
         """Number of the likeliest option of every example."""

@@ -1,7 +1,7 @@
 """Which columns of a user's file hold what, and a row of it as seen through them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from litebert.errors import InputError
@@ -36,6 +36,17 @@ class Columns:
         for field in fields(self):
             if getattr(self, field.name) == "":
                 raise InputError(f"columns: {field.name} is empty: name a column")
+
+    def changed(self, pairs: Iterable[str]) -> "Columns":
+        """The same with other columns, from ROLE=COLUMN pairs. Raises InputError for no role."""
+        split = [pair.partition("=") for pair in pairs]
+        for role, _, column in split:
+            if role not in ROLES:
+                raise InputError(f"columns {role}={column}: roles are {', '.join(ROLES)}")
+        return replace(self, **{role: column for role, _, column in split})
+
+
+ROLES = tuple(field.name for field in fields(Columns))
 
 
 class UnusableRowError(Exception):

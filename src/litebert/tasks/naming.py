@@ -5,6 +5,7 @@ from typing import Any
 
 from litebert.tasks.kinds import TaskKind
 from litebert.tasks.spans import SpanAnswer, Spans
+from litebert.tasks.tags import Tags
 
 
 def named(kind: TaskKind, predictions: Sequence, examples: Sequence) -> Iterator[dict[str, Any]]:
@@ -40,7 +41,6 @@ def name_of(kind: TaskKind, value: Any, example: Any) -> Any:
         return chr(ord("A") + value)
     if kind.kind == "multilabel":
         return [kind.labels[number] for number in value]
-    if kind.kind == "tagging":
-        outside = kind.labels.index("O") if "O" in kind.labels else 0
-        return [kind.labels[value.get(n, outside)] for n in range(len(example.words))]
+    if isinstance(kind, Tags):
+        return kind.names(value, example)
     return kind.labels[value]

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from litebert.model.encoder import Model
 from litebert.model.packed import PackedBatch
+from litebert.tasks.units import batches_by_length
 from litebert.text.tokenizer import Tokenizer
 
 # Tokens of a batch; about one in twelve is predicted, over the whole vocabulary.
@@ -36,21 +37,11 @@ def pseudo_log_likelihoods(
     encoded = tokenizer.encode_batch(texts)
     starts_word = tokenizer.word_starts()
     sums = np.zeros(len(texts))
-    order = sorted(range(len(texts)), key=lambda number: -len(encoded[number]))
-    batch: list[int] = []
-    tokens = 0
-    for number in order:
-        size = len(encoded[number]) * (len(encoded[number]) + 2)
-        if batch and tokens + size > BATCH_TOKENS:
-            sums[batch] = _score(model, tokenizer, [encoded[n] for n in batch], starts_word,
-                                 within_word)  # fmt: skip
-            on_batch(len(batch))
-            batch, tokens = [], 0
-        batch.append(number)
-        tokens += size
-    if batch:
-        sums[batch] = _score(model, tokenizer, [encoded[n] for n in batch], starts_word,
-                             within_word)  # fmt: skip
+    # a text of n pieces is read n times, with [CLS] and [SEP]
+    sizes = [len(ids) * (len(ids) + 2) for ids in encoded]
+    for batch in batches_by_length(sizes, limit=BATCH_TOKENS):
+        chosen = [encoded[number] for number in batch]
+        sums[batch] = _score(model, tokenizer, chosen, starts_word, within_word)
         on_batch(len(batch))
     model.train(was_training)
     return sums

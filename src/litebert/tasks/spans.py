@@ -211,7 +211,7 @@ class Spans:
     ) -> None:
         """Set the threshold that is best for F1 on these questions; none if all have answers."""
         self.threshold = None
-        if all(example.answers for example in examples):
+        if not self.unanswerable or all(example.answers for example in examples):
             return
         texts = self.texts(predictions, examples)
         self.threshold = best_threshold(examples, texts, [answer.null for answer in predictions])

@@ -112,13 +112,21 @@ class Tags:
             found.setdefault(unit.example, {}).update({word: tag for word, tag, _ in row})
         return [found[number] for number in sorted(found)]
 
-    def score(self, predictions: Sequence, examples: Sequence[TaggedExample]) -> dict[str, float]:
-        """F1 of entities, a word without a prediction being outside of any."""
+    def shares(self, answers: Sequence[Sequence], units: Sequence[Unit]) -> list[dict[int, float]]:
+        """Every example's probabilities of its tags, by word number."""
+        found: dict[int, dict[int, float]] = {}
+        for row, unit in zip(answers, units, strict=True):
+            found.setdefault(unit.example, {}).update({word: share for word, _, share in row})
+        return [found[number] for number in sorted(found)]
+
+    def names(self, prediction: dict[int, int], example: TaggedExample) -> list[str]:
+        """The tag of every word; one without pieces is outside of any entity."""
         outside = self.labels.index("O") if "O" in self.labels else 0
-        named = [
-            [self.labels[tags.get(word, outside)] for word in range(len(example.words))]
-            for tags, example in zip(predictions, examples, strict=True)
-        ]
+        return [self.labels[prediction.get(n, outside)] for n in range(len(example.words))]
+
+    def score(self, predictions: Sequence, examples: Sequence[TaggedExample]) -> dict[str, float]:
+        """F1 of entities by borders and type, or where tags are no entities accuracy of words."""
+        named = [self.names(*pair) for pair in zip(predictions, examples, strict=True)]
         truth = [[self.labels[tag] for tag in example.labels or ()] for example in examples]
         if self.metrics == ("accuracy",):  # of words
             return compute(

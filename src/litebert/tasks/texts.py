@@ -16,7 +16,7 @@ from litebert.model.task_heads import SequenceHead
 from litebert.tasks.example import Kind, TextExample
 from litebert.tasks.metrics import compute
 from litebert.tasks.problems import Problems
-from litebert.tasks.units import Unit, sequence_of
+from litebert.tasks.units import Unit, mean_answers, sequence_of
 from litebert.text.tokenizer import Tokenizer
 
 
@@ -84,10 +84,7 @@ class Texts:
 
     def combine(self, several: Sequence[list]) -> list:
         """Answers of several models to the same units as one: the mean of their numbers."""
-        return [
-            [sum(values) / len(values) for values in zip(*rows, strict=True)]
-            for rows in zip(*several, strict=True)
-        ]
+        return mean_answers(several)
 
     def predictions(self, answers: Sequence[Sequence[float]], units: Sequence[Unit]) -> list:
         """A class, a score, or the classes that are likelier than not, of every example."""

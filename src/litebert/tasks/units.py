@@ -4,7 +4,7 @@ A text is a unit of one sequence, a question with four options one of four, and 
 several units, its windows. Lengths differ, and nothing is ever padded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,31 @@ def sequence_of(
     tokens = [tokenizer.cls_id, *first, tokenizer.sep_id]
     count = len(tokens)
     return TokenSequence(tokens if second is None else [*tokens, *second, tokenizer.sep_id], count)
+
+
+def batches_by_length(sizes: Sequence[int], *, limit: int) -> Iterator[list[int]]:
+    """Numbers of items, longest first, in batches of at most `limit` tokens or of one item.
+
+    Items of like length go together, so that little of a batch is waiting.
+    """
+    batch: list[int] = []
+    tokens = 0
+    for number in sorted(range(len(sizes)), key=lambda number: -sizes[number]):
+        if batch and tokens + sizes[number] > limit:
+            yield batch
+            batch, tokens = [], 0
+        batch.append(number)
+        tokens += sizes[number]
+    if batch:
+        yield batch
+
+
+def mean_answers(several: Sequence[list]) -> list:
+    """Answers of several models, numbers of a row each, as their means row by row."""
+    return [
+        [sum(values) / len(values) for values in zip(*rows, strict=True)]
+        for rows in zip(*several, strict=True)
+    ]
 
 
 def collate(units: Sequence[Unit]) -> PackedBatch:
