@@ -78,6 +78,12 @@ def test_a_table_of_two_columns(encoder, tmp_path, capsys):
     code, printed = run(capsys, *argv, *FAST[1:], "--seeds", 2)
     assert code == 2
     assert "holds another run (recipe.yaml differs)" in printed.err
+    # the model that is kept, on the rows that were set apart
+    code, printed = run(capsys, "evaluate", output, "--precision", "fp32", "--json")
+    assert code == 0
+    assert "40 of 400 rows are set apart" in printed.err
+    again = json.loads(printed.out)["scores"]["dev"]["accuracy"]
+    assert again in [pytest.approx(value) for value in scores["values"]]
     # predictions, from a file and from standard input
     ask = write_rows(tmp_path / "ask.csv", [{"text": "w3 w1 w4"}, {"text": "w3 w4"}])
     code, printed = run(capsys, "predict", output, ask)

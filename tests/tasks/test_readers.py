@@ -181,3 +181,9 @@ def test_json_lines_and_parquet(tmp_path):
     table = pyarrow.table({"text": ["a", "b"], "label": [1, 0]})
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
     assert rows_of(tmp_path / "a.parquet", Problems())[1][1] == {"text": "b", "label": 0}
+
+
+def test_conll_with_one_tag_is_refused(tmp_path):
+    (tmp_path / "plain.conll").write_text("one\tO\ntwo\tO\n\nthree\tO\n")
+    with pytest.raises(InputError, match="every word is tagged 'O'"):
+        read_conll(tmp_path / "plain.conll", Problems())

@@ -11,6 +11,7 @@ from litebert.interop.task_models import load_ensemble
 from litebert.tasks.answering import answer_together
 from litebert.tasks.problems import Problems
 from litebert.tasks.registry import TASKS
+from litebert.tasks.selection import with_dev
 from litebert.train.recipe import Precision
 from litebert.train.start import choose_device, choose_dtype
 
@@ -36,9 +37,10 @@ def evaluate_task(
         if described is None:
             raise InputError(f"{model}: no data given: add --data FILE with labels")
         source = Path(json.loads(described.read_text())["data"])
-        parts = task.read(source, problems, columns).dev
-        if not parts:
-            raise InputError(f"{source}: has no dev file: add --data FILE with labels")
+        splits, notes = with_dev(task.read(source, problems, columns))
+        parts = splits.dev
+        for note in notes:
+            print(note, file=sys.stderr)
     elif data.is_dir():
         parts = task.read(data, problems, columns).dev
     else:

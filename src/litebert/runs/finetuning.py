@@ -24,8 +24,8 @@ from litebert.tasks.columns import Columns
 from litebert.tasks.hub_datasets import is_hub_name
 from litebert.tasks.kinds import kind_of
 from litebert.tasks.problems import Problems
-from litebert.tasks.registry import Splits, task_of
-from litebert.tasks.selection import set_apart
+from litebert.tasks.registry import task_of
+from litebert.tasks.selection import set_apart, with_dev
 from litebert.text.tokenizer import load_tokenizer
 from litebert.train.finetune_recipe import FinetuneRecipe
 from litebert.train.start import keep_freed_memory
@@ -71,7 +71,7 @@ def finetune(
     keep_freed_memory()
     task, problems = task_of(task_name), Problems(strict=settings.strict)
     columns = columns or Columns()
-    splits, notes = _with_dev(task.read(data, problems, columns))
+    splits, notes = with_dev(task.read(data, problems, columns))
     train, selection = splits.train, next(iter(splits.dev.values()))
     if recipe.select == "part":
         train, selection = set_apart(splits.train, recipe.part)
@@ -119,15 +119,6 @@ def finetune(
     write_task_report(settings.output, kind=kept.kind, predictions=found, answers=answers,
                       examples=shown.data.examples)  # fmt: skip
     return result
-
-
-def _with_dev(splits: Splits) -> tuple[Splits, list[str]]:
-    """The splits, with rows set apart for scoring where the user has none."""
-    if splits.dev:
-        return splits, []
-    train, dev = set_apart(splits.train, 0.1)
-    note = f"no dev file: {len(dev):,} of {len(splits.train):,} rows are set apart and scored"
-    return Splits(train, {"dev": dev}, splits.test), [note]
 
 
 def _settings(task: Any, recipe: FinetuneRecipe, encoder: Model) -> dict[str, Any]:

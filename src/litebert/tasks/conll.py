@@ -26,6 +26,8 @@ def read_conll(
     if labels is None:
         found = {tag for _, _, tags in sentences for tag in tags or ()}
         labels = sorted(found, key=lambda tag: (tag != "O", tag))
+        if labelled and len(labels) == 1:
+            raise InputError(f"{path}: every word is tagged {labels[0]!r}: nothing to learn there")
     numbers = {tag: number for number, tag in enumerate(labels)}
     examples = []
     for count, (place, words, tags) in enumerate(sentences):

@@ -1,6 +1,7 @@
 """Rows set apart from the training rows: those that choose a checkpoint, or stand in for a dev set.
 
-Questions about one context stay together, since a part that shares them would flatter a model.
+Questions about one context stay together, and so do pairs with one first text, as MNLI's three to a
+premise: a part that shares them would flatter a model.
 """
 
 from dataclasses import replace
@@ -8,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from litebert.errors import InputError
-from litebert.tasks.example import ChoiceExample, Dataset, Example, SpanExample
+from litebert.tasks.example import ChoiceExample, Dataset, Example, SpanExample, TextExample
+from litebert.tasks.registry import Splits
 
 LARGEST_PART = 1000
 _SEED = 20191012
@@ -42,4 +44,15 @@ def set_apart(data: Dataset, share: float) -> tuple[Dataset, Dataset]:
 def _group(example: Example, number: int) -> object:
     if isinstance(example, SpanExample):
         return example.context
-    return example.passage if isinstance(example, ChoiceExample) else number
+    if isinstance(example, ChoiceExample):
+        return example.passage
+    return example.first if isinstance(example, TextExample) else number
+
+
+def with_dev(splits: Splits) -> tuple[Splits, list[str]]:
+    """The splits, with rows set apart for scoring where the user has none, and a note on it."""
+    if splits.dev:
+        return splits, []
+    train, dev = set_apart(splits.train, 0.1)
+    note = f"no dev file: {len(dev):,} of {len(splits.train):,} rows are set apart and scored"
+    return Splits(train, {"dev": dev}, splits.test), [note]
