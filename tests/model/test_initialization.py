@@ -1,4 +1,4 @@
-"""The informed start: frequencies in the bias, attention that begins near each token."""
+"""The informed start: frequencies in the bias, heads that begin beside each token."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import litebert
-from litebert.model.initialization import SELF_SCORE, begin_informed
+from litebert.model.initialization import OFFSETS, POSITIONS_TO_TOKENS, SCORE, begin_informed
 from litebert.model.loss import masked_lm_loss
 
 CONFIG = litebert.ModelConfig(
@@ -14,7 +14,8 @@ CONFIG = litebert.ModelConfig(
 )
 PLANS = {
     "shared": CONFIG,
-    "large embedding": replace(CONFIG, embedding_size=129),
+    "odd and large embedding": replace(CONFIG, embedding_size=129),
+    "square projection": replace(CONFIG, embedding_size=128),
     "two groups": replace(CONFIG, groups=2),
     "unshared": replace(CONFIG, sharing="none"),
     "no projection": replace(CONFIG, embedding_size=128, embedding_projection=False),
@@ -58,26 +59,31 @@ def test_the_first_loss_is_that_of_the_frequencies(plan):
 
 
 @pytest.mark.parametrize("plan", PLANS)
-def test_attention_begins_near_each_token(plan):
+def test_every_head_begins_at_its_offset(plan):
     model = informed(PLANS[plan])
     packed = text([64], seed=2)
-    weights = []
     x = model.embeddings(packed, torch.float32)
     with torch.no_grad():
         for attention, feed_forward in model.plan.steps:
             layer = model.attentions[attention]
             q, k, _ = layer.qkv(x).unflatten(-1, (3, 4, 32)).permute(1, 2, 0, 3)
-            scores = q @ k.mT / 32**0.5
-            own = scores.diagonal(dim1=-2, dim2=-1).mean().item()
-            assert own == pytest.approx(SELF_SCORE, rel=0.35)
-            weights.append(scores.softmax(-1).mean(0))
+            weights = (q @ k.mT / 32**0.5).softmax(-1)
+            for head, offset in zip(weights, OFFSETS, strict=True):
+                by_distance = {d: head.diagonal(d).mean().item() for d in range(-8, 9)}
+                assert max(by_distance, key=lambda d: by_distance[d]) == offset
+                assert by_distance[offset] > 0.1
             x = model.feed_forwards[feed_forward](layer(x, packed))
-    by_distance = [
-        torch.stack([w.diagonal(distance) for w in weights]).mean().item()
-        for distance in (0, 1, 2, 8)
-    ]
-    assert by_distance == sorted(by_distance, reverse=True)
-    assert by_distance[1] > 2 / 64, "a neighbour gets no more than any token"
+
+
+def test_scores_are_as_long_as_they_say():
+    model = informed(CONFIG)
+    x = model.embeddings(text([64], seed=2), torch.float32)
+    q, k, _ = model.attentions[0].qkv(x).unflatten(-1, (3, 4, 32)).permute(1, 2, 0, 3)
+    scores = q @ k.mT / 32**0.5
+    found = [head.diagonal(offset).mean() for head, offset in zip(scores, OFFSETS, strict=True)]
+    # only the positions' part of a key is turned to meet the query
+    share = POSITIONS_TO_TOKENS**2 / (1 + POSITIONS_TO_TOKENS**2)
+    assert torch.stack(found).mean().item() == pytest.approx(SCORE * share, rel=0.2)
 
 
 def test_other_weights_stay_those_of_the_paper():
