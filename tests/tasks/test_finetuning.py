@@ -228,7 +228,7 @@ def test_stopped_seed_goes_on_as_if_it_had_not_been(encoder, tmp_path, capsys, m
         ([{"text": "w1", "label": ""}], [], "nothing can be learned"),
         ([{"text": "w1", "label": "a"}, {"text": "", "label": "b"}] * 9, ["--strict"], ":3: an em"),
         ([{"text": "w1", "label": "a"}, {"text": "w2", "label": "b"}] * 9, ["lr=x"], "lr='x' must"),
-        ([{"text": "w1", "label": "a"}, {"text": "w2", "label": "b"}] * 9,
+        ([{"text": f"w{n} w{n}", "label": "ab"[n % 2]} for n in range(18)],
          ["max_length=512"], "more than the 128 positions"),
     ],
 )  # fmt: skip
