@@ -1,12 +1,15 @@
 """What a long run shows on standard error: a bar on a terminal, a line now and then elsewhere."""
 
 import time
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 # Seconds between lines when standard error is a file or a pipe.
 QUIET_SECONDS = 20.0
+
+Bar = TypeVar("Bar", bound="StatusBar")
 
 
 class StatusBar:
@@ -26,7 +29,7 @@ class StatusBar:
         self.task = self.bar.add_task(title, total=1.0, state="starting")
         self.title, self.said_at = title, 0.0
 
-    def __enter__(self) -> "StatusBar":
+    def __enter__(self: Bar) -> Bar:
         self.bar.start()
         return self
 

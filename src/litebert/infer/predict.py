@@ -10,7 +10,7 @@ from litebert.model.task_heads import TaskModel
 from litebert.tasks.answering import answer_together
 from litebert.tasks.columns import Columns
 from litebert.tasks.custom import examples_of
-from litebert.tasks.example import Example, TaggedExample
+from litebert.tasks.example import Example, SpanExample, TaggedExample
 from litebert.tasks.naming import name_of, span_line
 from litebert.tasks.problems import Problems
 from litebert.tasks.spans import Spans
@@ -54,8 +54,9 @@ def predict(
     answers = answer_together(models or [tuned.model], kind, units)
     predictions = kind.predictions(answers, units)
     if isinstance(kind, Spans):
-        texts = kind.texts(predictions, examples)
-        for example, text, found in zip(examples, texts, predictions, strict=True):
+        asked = [example for example in examples if isinstance(example, SpanExample)]
+        texts = kind.texts(predictions, asked)
+        for example, text, found in zip(asked, texts, predictions, strict=True):
             line = {"id": example.id, **span_line(text, found)}
             yield line | {"alternatives": _alternatives(found, example)}
         return

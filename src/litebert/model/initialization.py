@@ -16,6 +16,7 @@ import math
 import torch
 from torch import Tensor
 
+from litebert.model.block import Attention
 from litebert.model.encoder import Model
 
 # Where heads begin to look, in turn: tokens to the right of their own.
@@ -56,6 +57,7 @@ def begin_informed(model: Model, surprisal: Tensor) -> None:
     # a query of deviation s scores sqrt(D) s^2 with itself, and s is sqrt(H) that of the weights
     of_query = math.sqrt(SCORE * config.head_size**-0.5 / hidden)
     for attention in model.attentions:
+        assert isinstance(attention, Attention)
         queries, keys, _ = attention.qkv.weight.split(hidden)
         _rescale(queries, of_query)
         heads = zip(queries.split(config.head_size), keys.split(config.head_size), strict=True)
