@@ -16,9 +16,9 @@ import tempfile
 from pathlib import Path
 
 from cores import Cores
-from litebert import build, load, load_tokenizer, save
-from litebert.interop.load import model_directory
-from report import line
+from litebert import build, load, save
+from litebert.interop.load import tokenizer_of
+from report import line, spread
 
 TASKS = {
     "sst-2": "glue",
@@ -59,8 +59,8 @@ def main() -> None:
     place = arguments.output or Path(tempfile.mkdtemp())
     fresh = place / "random-weights"
     if not fresh.exists():
-        tokenizer = load_tokenizer(model_directory(arguments.model))
-        save(build(load(arguments.model).config, seed=0), tokenizer, fresh)
+        shape = load(arguments.model).config
+        save(build(shape, seed=0), tokenizer_of(arguments.model), fresh)
     cores = Cores(arguments.parallel)
     sides = {"pretrained": arguments.model, "random": str(fresh)}
     runs = {
@@ -81,13 +81,7 @@ def main() -> None:
             peer="the same architecture from random weights",
             peer_value=round(statistics.median(peer), 2),
         )
-        low, high = peer[0], peer[0]
-        if len(peer) > 1:
-            low, _, high = statistics.quantiles(peer, n=4)
-        more = {
-            "peer_runs": [round(value, 3) for value in peer],
-            "peer_spread": round(high - low, 3),
-        }
+        more = {"peer_runs": [round(value, 3) for value in peer], "peer_spread": spread(peer)}
         print(json.dumps(json.loads(found) | more), flush=True)
 
 

@@ -23,7 +23,6 @@ def line(
 ) -> str:
     """One measurement as a line of JSON; `peer` names what it is compared with, if anything."""
     ours = statistics.median(runs)
-    low, _, high = statistics.quantiles(runs, n=4) if len(runs) > 1 else (ours, ours, ours)
     return json.dumps(
         {
             "bench": bench,
@@ -34,7 +33,7 @@ def line(
             "peer_value": peer_value,
             "ratio": None if peer_value is None else round(ours / peer_value, 3),
             "runs": [round(run, 3) for run in runs],
-            "spread": round(high - low, 3),
+            "spread": spread(runs),
             "commit": _commit(),
             "hardware": _hardware(),
             "versions": {
@@ -44,6 +43,14 @@ def line(
             },
         }
     )
+
+
+def spread(runs: list[float]) -> float:
+    """The distance between the quartiles; 0 of a single run."""
+    if len(runs) == 1:
+        return 0.0
+    low, _, high = statistics.quantiles(runs, n=4)
+    return round(high - low, 3)
 
 
 def _commit() -> str:

@@ -41,7 +41,7 @@ from litebert.train.start import keep_freed_memory
 from litebert.train.step import TrainingStep
 from litebert.train.utilisation import Utilisation, product_ceiling
 from peer import peer_inputs, peer_model
-from report import line
+from report import line, spread
 
 CASES = ("mini 32x128 V30000", "mini 32x128 V8000", "base 8x128 V30000")
 GPU_CASES = ("base 512x128 V30000", "large 128x512 V30000")
@@ -112,7 +112,7 @@ def paragraphs_batch(path: Path) -> Batch:
 
 def our_step(config: ModelConfig, batch: Batch, device: torch.device) -> Callable[[], float]:
     """A function that does one step of ours and returns its loss."""
-    recipe = PretrainRecipe(data=Path("unused"), steps=1, optimizer="adamw", lr=RATE)
+    recipe = PretrainRecipe(data=Path("unused"), steps=1, optimizer="adamw", lr=RATE, clip=CLIP)
     model = build(config).to(device).train()
     model.compute_dtype = torch.bfloat16
     training = TrainingStep(model, build_optimizers(model, recipe), recipe, Ranks())
@@ -194,8 +194,7 @@ def measure(
         "utilisation": round(used.at(ours, depth=config.depth), 3),
     }
     if peer:
-        low, _, high = statistics.quantiles(rates[1], n=4)
-        more["peer_spread"] = round(high - low, 3)
+        more["peer_spread"] = spread(rates[1])
     found = line(
         "train_step",
         case=f"{case}, bf16, {where}",

@@ -154,7 +154,7 @@ def test_resume_with_another_recipe(corpus, tmp_path, refused):
     assert main(arguments(steps(corpus), output)) == 0
     before = (output / "recipe.yaml").read_bytes()
     argv = arguments(steps(corpus, lr=0.5), output, "--resume")
-    refused(argv, output, "another recipe", "recipe.yaml", "--output")
+    refused(argv, output, "another recipe (lr was 0.002, is 0.5)", "recipe.yaml", "--output")
     argv = arguments(steps(corpus, optimizer="lamb"), output, "--resume")
     refused(argv, output)
     assert (output / "recipe.yaml").read_bytes() == before

@@ -68,6 +68,15 @@ def test_answers(tmp_path):
     columns = Columns(answer_start="at")
     data, problems = read(tmp_path, [base | {"answer": "red", "at": 10}], "span", columns)
     assert data.examples[0].answers[0].start == 10
+    objects = [
+        {"text": ["red", "again"], "answer_start": [10, 14]},
+        {"text": [], "answer_start": []},
+        {"text": ["red"], "answer_start": [1]},
+        {"text": ["red"], "answer_start": []},
+    ]
+    data, problems = read(tmp_path, [base | {"answer": found} for found in objects], "span")
+    assert [[answer.start for answer in e.answers] for e in data.examples] == [[10, 14], []]
+    assert sum(problems.counts.values()) == 2
 
 
 @pytest.mark.parametrize("label", ["B", "b", "1", 1, "snow"])

@@ -209,7 +209,7 @@ def test_stopped_seed_goes_on_as_if_it_had_not_been(encoder, tmp_path, capsys, m
         return step(self, units)
 
     monkeypatch.setattr(FineTuning, "_step", stopping)
-    assert run(capsys, *argv, "--output", tmp_path / "parts")[0] == 130
+    assert run(capsys, *argv, "--output", tmp_path / "parts")[0] == 143
     monkeypatch.setattr(FineTuning, "_step", step)
     code, printed = run(capsys, *argv, "--output", tmp_path / "parts")
     assert code == 0

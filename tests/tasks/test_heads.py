@@ -130,6 +130,25 @@ def test_encoder_of_another_task_starts_a_new_one(tmp_path):
     )
 
 
+def test_encoder_of_a_model_of_tokens_gets_a_pooler(tmp_path):
+    config = transformers.AlbertConfig(
+        hidden_size=24, num_attention_heads=2, num_hidden_layers=3, intermediate_size=40,
+        embedding_size=12, vocab_size=70,
+    )  # fmt: skip
+    theirs = transformers.AlbertForTokenClassification(config)
+    theirs.save_pretrained(tmp_path)
+    tiny_tokenizer(tmp_path).save(tmp_path)
+    encoder, note = load_encoder(tmp_path)
+    assert note is not None
+    assert note.endswith("a pooler that is not there begins with random weights")
+    hidden = encoder.eval()(collate(units())).hidden.split([8, 5])[0]
+    with torch.no_grad():
+        wanted = theirs.eval().albert(
+            torch.tensor(IDS[:1]), token_type_ids=torch.tensor([[0] * 5 + [1] * 3])
+        )
+    torch.testing.assert_close(hidden, wanted.last_hidden_state[0], atol=1e-5, rtol=0)
+
+
 def test_paper_head_is_its_definition():
     """reference: Google's run_squad_v2.py as float64 arithmetic, one sequence at a time."""
     head = AnswerabilityHead(ALBERT, 0.1).eval()

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from litebert.errors import InputError
+from litebert.tasks.columns import Columns
 from litebert.tasks.conll import read_conll
 from litebert.tasks.glue import GLUE, read_glue, submission
 from litebert.tasks.problems import Problems
 from litebert.tasks.race import level_of, read_race
+from litebert.tasks.registry import task_of
 from litebert.tasks.squad import read_squad
 from litebert.tasks.table_files import read_rows
 
@@ -113,7 +115,12 @@ def test_race_both_layouts(tmp_path):
     apart = read_race(tmp_path / "dev", Problems())
     strip = [(e.passage, e.question, e.options, e.label) for e in joined.examples]
     assert [(e.passage, e.question, e.options, e.label) for e in apart.examples] == strip
-    three = read_race(DATA / "race/DREAM/dev.jsonl", Problems())
+    high, middle = (task_of(f"race-{level}").read_file for level in ("high", "middle"))
+    file = folder / "00000.txt"
+    assert len(high(file, Problems(), Columns(), (), True)) > 1
+    with pytest.raises(InputError, match="no questions of the level middle"):
+        middle(file, Problems(), Columns(), (), True)
+    three = middle(DATA / "race/DREAM/dev.jsonl", Problems(), Columns(), (), True)
     assert (len(three), {len(e.options) for e in three.examples}) == (2040, {3})
     assert {e.label for e in three.examples} == {0, 1, 2}
 

@@ -9,9 +9,9 @@ from typing import Annotated
 import tyro
 
 from litebert.errors import InputError
-from litebert.interop import huggingface, tensorflow
-from litebert.interop.load import load, model_directory
-from litebert.text.tokenizer import Tokenizer, load_tokenizer
+from litebert.interop import huggingface
+from litebert.interop.load import load, tokenizer_of
+from litebert.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,8 @@ def main(argv: list[str]) -> int:
 
 
 def _tokenizer(source: str) -> Tokenizer | None:
-    directory = Path(model_directory(source))
-    if tensorflow.is_checkpoint(directory) and not directory.is_dir():
-        directory = directory.parent
     try:
-        return load_tokenizer(directory if directory.exists() else source)
+        return tokenizer_of(source)
     except InputError as error:
         print(f"no tokenizer is written: {error}", file=sys.stderr)
         return None

@@ -5,15 +5,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from litebert.cli.model_argument import open_fine_tuned
 from litebert.cli.predict import columns_of, task_file
 from litebert.errors import InputError
-from litebert.interop.task_models import load_ensemble
 from litebert.tasks.answering import answer_together
 from litebert.tasks.problems import Problems
-from litebert.tasks.registry import TASKS
+from litebert.tasks.registry import TASKS, own_task
 from litebert.tasks.selection import with_dev
 from litebert.train.recipe import Precision
-from litebert.train.start import choose_device, choose_dtype
 
 
 def evaluate_task(
@@ -29,9 +28,9 @@ def evaluate_task(
 
     `others` are models that answer together with it.
     """
-    tuned, models = load_ensemble([model, *others])
-    name = tuned.task if tuned.task in TASKS else _custom_name(tuned.kind.kind)
-    task, problems, columns = TASKS[name], Problems(), columns_of(model, ())
+    tuned, models = open_fine_tuned([model, *others], device=device, precision=precision)
+    task = TASKS.get(tuned.task) or own_task(tuned.kind.kind)
+    problems, columns = Problems(), columns_of(model, ())
     if data is None:
         described = task_file(model)
         if described is None:
@@ -51,9 +50,6 @@ def evaluate_task(
                 f"{split}: its labels {', '.join(part.labels)} are not the model's, "
                 f"{', '.join(tuned.kind.labels)}: give the file itself, --data FILE"
             )
-    chosen = choose_device(device)
-    for member in models:
-        member.to(chosen).encoder.compute_dtype = choose_dtype(precision, chosen)
     scores = {}
     for split, part in parts.items():
         units = tuned.kind.units(part.examples, tuned.tokenizer, problems)
@@ -68,15 +64,3 @@ def evaluate_task(
             for metric, value in values.items():
                 print(f"{split} {metric}: {value:.2f}")
     return 0
-
-
-def _custom_name(kind: str) -> str:
-    """The task for a user's own file of a kind."""
-    return {
-        "classification": "classify",
-        "regression": "regress",
-        "multilabel": "multilabel",
-        "span": "answer",
-        "choice": "choose",
-        "tagging": "tag",
-    }[kind]

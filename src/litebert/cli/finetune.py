@@ -84,9 +84,9 @@ def main(argv: list[str]) -> int:
             columns=columns,
             watch=progress.watch,
         )
-    if result.stopped:
+    if result.stop_signal is not None:
         print("stopped; the same command goes on from the last evaluation", file=sys.stderr)
-        return 130
+        return 128 + result.stop_signal
     if arguments.json:
         print(json.dumps(result.asdict()))
     else:

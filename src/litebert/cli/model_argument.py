@@ -1,12 +1,14 @@
 """The MODEL that verbs take: a run, a Hugging Face directory or hub id, a TensorFlow checkpoint."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from litebert.interop import tensorflow
-from litebert.interop.load import load, model_directory
+from litebert.interop.load import load, tokenizer_of
+from litebert.interop.task_models import FineTuned, load_ensemble
 from litebert.model.encoder import Model
-from litebert.text.tokenizer import Tokenizer, load_tokenizer
+from litebert.model.task_heads import TaskModel
+from litebert.text.tokenizer import Tokenizer
+from litebert.train.recipe import Precision
+from litebert.train.start import choose_device, choose_dtype
 
 SENTENCE_WEIGHTS = ("sop_classifier", "cls.seq_relationship", "albert.pooler", "bert.pooler")
 """Weights that only the sentence objective needs; models saved for masked LM alone lack them."""
@@ -14,9 +16,16 @@ SENTENCE_WEIGHTS = ("sop_classifier", "cls.seq_relationship", "albert.pooler", "
 
 def open_model(name: str, *, allow: Sequence[str] = ()) -> tuple[Model, Tokenizer]:
     """A model and the tokenizer beside it; raises InputError when either cannot be had."""
-    model = load(name, allow=allow)
-    place = Path(model_directory(name))
-    if not place.exists():
-        # a hub id, or the prefix of a checkpoint, whose vocabulary lies in the same directory
-        return model, load_tokenizer(place.parent if tensorflow.is_checkpoint(place) else name)
-    return model, load_tokenizer(place)
+    return load(name, allow=allow), tokenizer_of(name)
+
+
+def open_fine_tuned(
+    names: Sequence[str], *, device: str, precision: Precision
+) -> tuple[FineTuned, list[TaskModel]]:
+    """Fine-tuned models that answer together, on their device and in their arithmetic."""
+    tuned, models = load_ensemble(names)
+    chosen = choose_device(device)
+    dtype = choose_dtype(precision, chosen)
+    for model in models:
+        model.to(chosen).encoder.compute_dtype = dtype
+    return tuned, models

@@ -2,23 +2,22 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from litebert.cli.model_argument import open_fine_tuned
 from litebert.errors import InputError
 from litebert.infer.predict import predict, predict_rows
-from litebert.interop.task_models import load_ensemble
 from litebert.tasks.columns import Columns
 from litebert.tasks.glue import GLUE
 from litebert.tasks.problems import Problems
 from litebert.tasks.registry import TASKS
-from litebert.tasks.table_files import SUFFIXES, Row, read_rows
+from litebert.tasks.table_files import SUFFIXES, read_json_lines, read_rows
 from litebert.train.recipe import Precision
-from litebert.train.start import choose_device, choose_dtype
 
 
 @dataclass(frozen=True)
@@ -51,15 +50,13 @@ def main(argv: list[str]) -> int:
         prog="litebert predict",
         description="Answers of a fine-tuned model as JSON lines, labels by name.",
     )
-    tuned, models = load_ensemble([settings.model, *settings.others])
+    names = [settings.model, *settings.others]
+    tuned, models = open_fine_tuned(names, device=settings.device, precision=settings.precision)
     columns = columns_of(settings.model, settings.columns)
     problems = Problems(strict=settings.strict)
-    device = choose_device(settings.device)
-    for model in models:
-        model.to(device).encoder.compute_dtype = choose_dtype(settings.precision, device)
     path = Path(settings.file)
     if settings.file == "-":
-        rows = _standard_input(problems)
+        rows = read_json_lines(sys.stdin.buffer, "standard input", problems)
         # a person, or a program that waits for each answer
         lines = predict_rows(tuned, rows, columns, problems, models=models, chunk_rows=1)
     elif path.suffix not in SUFFIXES or _is_official(path, tuned.task):
@@ -98,19 +95,3 @@ def _is_official(path: Path, task: str) -> bool:
     if task.startswith("race"):
         return path.suffix == ".jsonl"
     return task in ("squad-1.1", "squad-2.0", "answer") and path.suffix == ".json"
-
-
-def _standard_input(problems: Problems) -> Iterator[Row]:
-    for number, line in enumerate(sys.stdin.buffer, 1):
-        place = f"standard input:{number}"
-        if not line.strip():
-            continue
-        try:
-            values = json.loads(line.decode("utf-8"))
-        except ValueError as error:
-            problems.report(place, "broken JSON", found=str(error), done="left out")
-            continue
-        if not isinstance(values, dict):
-            problems.report(place, "JSON that is no object", found=values, done="left out")
-            continue
-        yield place, values

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 from litebert.interop.task_models import FineTuned
 from litebert.model.task_heads import TaskModel
@@ -54,16 +54,16 @@ def predict(
     answers = answer_together(models or [tuned.model], kind, units)
     predictions = kind.predictions(answers, units)
     if isinstance(kind, Spans):
-        asked = [example for example in examples if isinstance(example, SpanExample)]
-        texts = kind.texts(predictions, asked)
-        for example, text, found in zip(asked, texts, predictions, strict=True):
+        questions = cast("Sequence[SpanExample]", examples)
+        texts = kind.texts(predictions, questions)
+        for example, text, found in zip(questions, texts, predictions, strict=True):
             line = {"id": example.id, **span_line(text, found)}
             yield line | {"alternatives": _alternatives(found, example)}
         return
     if isinstance(kind, Tags):
         of_words = kind.shares(answers, units)
-        for example, found, shares in zip(examples, predictions, of_words, strict=True):
-            assert isinstance(example, TaggedExample)
+        sentences = cast("Sequence[TaggedExample]", examples)
+        for example, found, shares in zip(sentences, predictions, of_words, strict=True):
             words = list(example.words)
             line = {"id": example.id, "prediction": name_of(kind, found, example), "words": words}
             # a word without pieces has no probability

@@ -6,6 +6,7 @@ from pathlib import Path
 from litebert.errors import InputError
 from litebert.interop import huggingface, tensorflow
 from litebert.model.encoder import Model
+from litebert.text.tokenizer import Tokenizer, load_tokenizer
 
 
 def load(path: str | Path, *, allow: Sequence[str] = ()) -> Model:
@@ -20,6 +21,15 @@ def load(path: str | Path, *, allow: Sequence[str] = ()) -> Model:
     if tensorflow.is_checkpoint(directory):
         return tensorflow.load(directory, allow=allow)
     return huggingface.load(model_directory(path), allow=allow)
+
+
+def tokenizer_of(path: str | Path) -> Tokenizer:
+    """The tokenizer that lies beside what `load` reads; raises InputError when there is none."""
+    place = Path(model_directory(path))
+    if place.exists():
+        return load_tokenizer(place)
+    # the prefix of a checkpoint, whose vocabulary lies in the same directory, or a hub id
+    return load_tokenizer(place.parent if tensorflow.is_checkpoint(place) else path)
 
 
 def model_directory(path: str | Path) -> str | Path:

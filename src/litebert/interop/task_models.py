@@ -147,15 +147,21 @@ def load_encoder(path: str | Path) -> tuple[Model, str | None]:
     """An encoder to fine-tune, and what of its directory is left out, in a line, or None.
 
     Heads of pretraining may lack, since fine-tuning has no use for them; the head of another task
-    is left out, which is how MRPC starts from a model of MNLI. Anything else has to fit.
+    is left out, which is how MRPC starts from a model of MNLI, and transformers' models of tokens
+    have no pooler. Anything else has to fit.
     """
     if is_checkpoint(Path(path)) or not Path(path).exists() or not is_task_model(path):
         return load(path, allow=PRETRAINING_HEADS), None
+    place = model_directory(path)
+    pooler = _unused_pooler(place)
     model, left_out, values = huggingface.load_with_others(
-        model_directory(path), allow=PRETRAINING_HEADS, others=TASK_HEADS
+        place, allow=(*PRETRAINING_HEADS, *pooler), others=TASK_HEADS
     )
     name = values.get("litebert_task", {}).get("name", "another task")
-    return model, f"the head of {name} is left out: {', '.join(sorted(left_out))}"
+    note = f"the head of {name} is left out: {', '.join(sorted(left_out))}"
+    if pooler and "litebert_task" not in values:
+        note += "; a pooler that is not there begins with random weights"
+    return model, note
 
 
 def _stored_name(name: str, kind: TaskKind) -> str:

@@ -47,13 +47,13 @@ def begin_informed(model: Model, surprisal: Tensor) -> None:
     _rescale(embeddings.tokens.weight, deviation)
     waves = _sinusoids(*embeddings.positions.weight.shape)
     embeddings.positions.weight.copy_(POSITIONS_TO_TOKENS * deviation * waves)
-    into = torch.eye(hidden, dtype=torch.float64)
+    turns = [_turn(width, offset) for offset in OFFSETS]
     if embeddings.projection is not None:
         _rescale(embeddings.projection.weight, width**-0.5)
         into = embeddings.projection.weight.double()  # (H, E)
-    # a square matrix of random numbers is nearly singular: its smallest directions are left out
-    back = torch.linalg.pinv(into, rtol=0.1)
-    turns = [into @ _turn(width, offset) @ back for offset in OFFSETS]
+        # a square matrix of random numbers is nearly singular: its smallest directions are left out
+        back = torch.linalg.pinv(into, rtol=0.1)
+        turns = [into @ turn @ back for turn in turns]
     # a query of deviation s scores sqrt(D) s^2 with itself, and s is sqrt(H) that of the weights
     of_query = math.sqrt(SCORE * config.head_size**-0.5 / hidden)
     for attention in model.attentions:

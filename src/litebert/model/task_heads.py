@@ -22,29 +22,31 @@ from litebert.model.packed import PackedBatch
 IMPOSSIBLE = -1e30
 
 
-class SequenceHead(nn.Module):
+class _Classifier(nn.Module):
+    """Scores of C classes from vectors of the encoder."""
+
+    def __init__(self, config: ModelConfig, outputs: int, dropout: float):
+        super().__init__()
+        self.dropout = dropout
+        self.classifier = Linear(config.hidden_size, outputs)
+
+    def scores(self, vectors: Tensor) -> Tensor:
+        # in fp32: bf16 knows no score between 4.00 and 4.03
+        return self.classifier(F.dropout(vectors.float(), self.dropout, self.training))
+
+
+class SequenceHead(_Classifier):
     """Scores of every sequence from its pooled first token: (B, C)."""
 
-    def __init__(self, config: ModelConfig, outputs: int, dropout: float):
-        super().__init__()
-        self.dropout = dropout
-        self.classifier = Linear(config.hidden_size, outputs)
-
     def forward(self, out: Output, packed: PackedBatch) -> Tensor:
-        # in fp32: bf16 knows no score between 4.00 and 4.03
-        return self.classifier(F.dropout(out.pooled.float(), self.dropout, self.training))
+        return self.scores(out.pooled)
 
 
-class TokenHead(nn.Module):
+class TokenHead(_Classifier):
     """Scores of every token: (T, C)."""
 
-    def __init__(self, config: ModelConfig, outputs: int, dropout: float):
-        super().__init__()
-        self.dropout = dropout
-        self.classifier = Linear(config.hidden_size, outputs)
-
     def forward(self, out: Output, packed: PackedBatch) -> Tensor:
-        return self.classifier(F.dropout(out.hidden.float(), self.dropout, self.training))
+        return self.scores(out.hidden)
 
 
 class SpanScores(NamedTuple):

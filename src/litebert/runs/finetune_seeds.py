@@ -92,12 +92,12 @@ class Seeds:
         chosen: Scored,
         scored: dict[str, Scored],
         tests: dict[Path, Dataset],
-    ) -> bool:
-        """Do one seed, or read what it ended with; False when a signal stopped it."""
+    ) -> int | None:
+        """Do one seed, or read what it ended with; returns the signal that stopped it, if any."""
         place = self.settings.output / f"seed-{seed}"
         if (place / "result.json").is_file():
             self.results.append(json.loads((place / "result.json").read_text()))
-            return True
+            return None
         place.mkdir(parents=True, exist_ok=True)
         model = self._fresh(seed)
         log = EventLog(place, resume_step=newest_step(place / "checkpoints"))
@@ -115,8 +115,8 @@ class Seeds:
 
         training = FineTuning(self.recipe, model, self.kind, learned, seed=seed, output=place,
                               evaluate=evaluate, watch=watch)  # fmt: skip
-        if not training.run():
-            return False
+        if (stop_signal := training.run()) is not None:
+            return stop_signal
         evaluate()  # the threshold of the weights that are kept
         scores = {}
         for name, part in scored.items():
@@ -147,7 +147,7 @@ class Seeds:
         for spent in ("checkpoints", "best"):
             shutil.rmtree(place / spent, ignore_errors=True)
         self.results.append(result)
-        return True
+        return None
 
     def _fresh(self, seed: int) -> TaskModel:
         encoder, _ = load_encoder(self.source)

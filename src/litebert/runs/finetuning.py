@@ -9,13 +9,13 @@ done again; one that was stopped goes on from its last evaluation.
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from litebert.errors import InputError
 from litebert.files import write_atomically
-from litebert.interop.load import model_directory
+from litebert.interop.load import tokenizer_of
 from litebert.interop.task_models import load_encoder, load_task_model
 from litebert.model.encoder import Model
 from litebert.runs.finetune_seeds import FinetuneSettings, Scored, Seeds, Watch, as_json
@@ -26,7 +26,6 @@ from litebert.tasks.kinds import kind_of
 from litebert.tasks.problems import Problems
 from litebert.tasks.registry import task_of
 from litebert.tasks.selection import set_apart, with_dev
-from litebert.text.tokenizer import load_tokenizer
 from litebert.train.finetune_recipe import FinetuneRecipe
 from litebert.train.start import keep_freed_memory
 
@@ -39,8 +38,9 @@ class FinetuneResult:
     scores: dict[str, dict[str, dict[str, float]]]
     """Split, metric, and of it the median, the quartiles and every seed's value."""
     problems: list[str]
-    stopped: bool = False
-    notes: list[str] = field(default_factory=list)
+    notes: list[str]
+    stop_signal: int | None = None
+    """The signal that stopped the run early, None when it finished."""
 
     def asdict(self) -> dict[str, Any]:
         """The result as JSON values."""
@@ -80,7 +80,7 @@ def finetune(
         notes.append("the development rows themselves chose the checkpoint, which flatters scores")
     encoder, note = load_encoder(model)
     notes += [note] if note else []
-    tokenizer = load_tokenizer(model_directory(model))
+    tokenizer = tokenizer_of(model)
     kind = kind_of(task.kind, labels=train.labels, settings=_settings(task, recipe, encoder))
     learned = kind.units(train.examples, tokenizer, problems)
     chosen = Scored(selection, kind.units(selection.examples, tokenizer, problems))
@@ -108,9 +108,12 @@ def finetune(
     watch("task", {"task": task_name, "rows": sizes, "units": len(learned)})
     run = Seeds(task_name, kind, recipe, settings, tokenizer, model, watch)
     for seed in range(settings.seeds):
-        if not run.seed(seed, learned, chosen, scored, splits.test):
-            return FinetuneResult(settings.output, run.summary(), problems.lines(), True, notes)
-    result = FinetuneResult(settings.output, run.summary(), problems.lines(), False, notes)
+        stop_signal = run.seed(seed, learned, chosen, scored, splits.test)
+        if stop_signal is not None:
+            return FinetuneResult(
+                settings.output, run.summary(), problems.lines(), notes, stop_signal
+            )
+    result = FinetuneResult(settings.output, run.summary(), problems.lines(), notes)
     write_atomically(settings.output / "results.json", as_json(result.asdict()))
     shown = next(iter(scored.values()))
     kept = load_task_model(settings.output)

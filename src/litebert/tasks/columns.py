@@ -21,7 +21,8 @@ class Columns:
     context: str = "context"
     """What an answer is a span of, or the passage of a multiple choice."""
     answer: str = "answer"
-    """Text of the answer; empty for an unanswerable question."""
+    """Text of the answer, empty for an unanswerable question; or an object of lists, text and
+    answer_start, as the hub's SQuAD has."""
     answer_start: str | None = None
     """First character of the answer; where its text stands first when left out."""
     options: str = "options"

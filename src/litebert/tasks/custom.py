@@ -118,18 +118,30 @@ def _text_example(row: RowValues, label: Any) -> TextExample:
 
 
 def _spanned(row: RowValues, numbers: Mapping[str, int] | None) -> SpanExample:
-    context, answers = row.text("context"), ()
-    text = "" if numbers is None else cell_text(row.get("answer"))
-    if text:
-        start = context.find(text)
-        if row.columns.answer_start is not None:
-            start = int(_number(row.get("answer_start")))
-        if start < 0 or context[start : start + len(text)] != text:
-            raise UnusableRowError("an answer that is not in the context", text)
-        answers = (Answer(text=text, start=start),)
+    context = row.text("context")
+    answers = () if numbers is None else tuple(_answers(row, context))
     return SpanExample(
         **row.base(), question=row.text("question"), context=context, answers=answers
     )
+
+
+def _answers(row: RowValues, context: str) -> Iterator[Answer]:
+    """The right answers: a text, or an object of texts and places, as in the hub's SQuAD."""
+    value = row.get("answer")
+    if isinstance(value, Mapping):
+        texts, starts = (list(value.get(name) or ()) for name in ("text", "answer_start"))
+        if len(texts) != len(starts):
+            raise UnusableRowError("answers that are not as many texts as answer_starts", value)
+    else:
+        text = cell_text(value)
+        texts, starts = [text] if text else [], [context.find(text)]
+        if text and row.columns.answer_start is not None:
+            starts = [row.get("answer_start")]
+    for text, start in zip(texts, starts, strict=False):
+        text, start = cell_text(text), int(_number(start))
+        if start < 0 or context[start : start + len(text)] != text:
+            raise UnusableRowError("an answer that is not in the context", text)
+        yield Answer(text=text, start=start)
 
 
 def _chosen(row: RowValues, numbers: Mapping[str, int] | None) -> ChoiceExample:

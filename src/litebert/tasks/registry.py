@@ -17,7 +17,7 @@ from litebert.tasks.example import Dataset, Kind
 from litebert.tasks.glue import DIAGNOSTIC, DIAGNOSTIC_PLACES, GLUE, GlueTask, read_glue
 from litebert.tasks.hub_datasets import is_hub_name, read_hub_rows
 from litebert.tasks.problems import Problems
-from litebert.tasks.race import LEVELS, read_race
+from litebert.tasks.race import LEVELS, level_of, read_race
 from litebert.tasks.squad import read_squad
 from litebert.tasks.table_files import SUFFIXES
 
@@ -104,18 +104,20 @@ def _squad(version: str) -> Task:
 
 
 def _race(levels: tuple[str, ...]) -> Task:
+    def of_levels(found: Dataset, place: Path) -> Dataset:
+        if levels == LEVELS:
+            return found
+        kept = [example for example in found.examples if level_of(example) in levels]
+        if not kept:
+            raise InputError(f"{place}: no questions of the level {levels[0]}")
+        return Dataset("choice", (), kept)
+
     def read(data: Path, problems: Problems, columns: Columns) -> Splits:
         def split(name: str, labelled: bool = True) -> Dataset:
             place = next((p for p in (data / name, data / f"{name}.jsonl") if p.exists()), None)
             if place is None:
                 raise InputError(f"{data}: no {name}/ and no {name}.jsonl: give the RACE folder")
-            data_of = read_race(place, problems, labelled=labelled)
-            if levels == LEVELS:
-                return data_of
-            kept = [e for e in data_of.examples if e.id.startswith(f"{levels[0]}/")]
-            if not kept:
-                raise InputError(f"{place}: no questions of the level {levels[0]}")
-            return Dataset("choice", (), kept)
+            return of_levels(read_race(place, problems, labelled=labelled), place)
 
         scored, tests = {"dev": split("dev")}, {}
         if (data / "test").exists() or (data / "test.jsonl").exists():
@@ -125,13 +127,16 @@ def _race(levels: tuple[str, ...]) -> Task:
                 tests[data / "test"] = split("test", labelled=False)
         return Splits(split("train"), scored, tests)
 
+    def read_file(path: Path, problems: Problems, columns: Columns, labels, labelled: bool):
+        found = read_race(path, problems, labelled=labelled)
+        # a file that does not tell the level of its questions was chosen for it
+        return of_levels(found, path) if any(map(level_of, found.examples)) else found
+
     return Task(
         kind="choice",
         what=f"RACE, {' and '.join(levels)} school, or DREAM: accuracy",
         read=read,
-        read_file=lambda path, problems, columns, labels, labelled: read_race(
-            path, problems, labelled=labelled
-        ),
+        read_file=read_file,
         max_length=512,
     )
 
@@ -214,13 +219,7 @@ def _files_of(data: Path) -> dict[str, Path]:
     return found
 
 
-TASKS: dict[str, Task] = {
-    **{name: _glue(name, task) for name, task in GLUE.items()},
-    "squad-1.1": _squad("1.1"),
-    "squad-2.0": _squad("2.0"),
-    "race": _race(LEVELS),
-    "race-middle": _race(("middle",)),
-    "race-high": _race(("high",)),
+OWN: dict[str, Task] = {
     "classify": _custom("classification", "your texts or pairs, one class each"),
     "regress": _custom("regression", "your texts or pairs, a score each"),
     "multilabel": _custom("multilabel", "your texts or pairs, any number of classes each"),
@@ -230,6 +229,17 @@ TASKS: dict[str, Task] = {
     "choose": _custom("choice", "your questions with options", 512),
     "tag": _custom("tagging", "your sentences, a tag a word (CoNLL columns or lists)"),
 }
+"""Tasks that read a user's own files, one of each kind."""
+
+TASKS: dict[str, Task] = {
+    **{name: _glue(name, task) for name, task in GLUE.items()},
+    "squad-1.1": _squad("1.1"),
+    "squad-2.0": _squad("2.0"),
+    "race": _race(LEVELS),
+    "race-middle": _race(("middle",)),
+    "race-high": _race(("high",)),
+    **OWN,
+}
 
 
 def task_of(name: str) -> Task:
@@ -237,3 +247,8 @@ def task_of(name: str) -> Task:
     if name not in TASKS:
         raise InputError(f"unknown task {name!r}: one of {', '.join(TASKS)}")
     return TASKS[name]
+
+
+def own_task(kind: Kind) -> Task:
+    """The task that reads a user's own files of a kind."""
+    return next(task for task in OWN.values() if task.kind == kind)

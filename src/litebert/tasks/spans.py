@@ -74,7 +74,6 @@ class Spans:
         self.max_length, self.stride, self.longest = max_length, stride, longest_answer
         self.threshold: float | None = None
         """Null score above which the answer is ""; chosen by `choose_threshold`."""
-        self.metrics = ("f1", "exact")
 
     def settings(self) -> dict[str, Any]:
         """What makes it again, the threshold included."""
@@ -98,13 +97,17 @@ class Spans:
     ) -> list[Unit]:
         """One unit a window."""
         contexts = list(dict.fromkeys(example.context for example in examples))
-        encoded = dict(zip(contexts, tokenizer.encode_with_offsets(contexts), strict=True))
+        encoded = {
+            context: (ids, [_trimmed(span, context) for span in offsets])
+            for context, (ids, offsets) in zip(
+                contexts, tokenizer.encode_with_offsets(contexts), strict=True
+            )
+        }
         questions = tokenizer.encode_batch([example.question for example in examples])
         made = []
         for number, (example, question) in enumerate(zip(examples, questions, strict=True)):
             question = question[: min(QUESTION_TOKENS, self.max_length // 2)]
             ids, offsets = encoded[example.context]
-            offsets = [_trimmed(span, example.context) for span in offsets]
             wanted = _borders_in_tokens(example, offsets)
             if example.answers and wanted is None:
                 problems.report(example.place, "an answer that no tokens stand for",

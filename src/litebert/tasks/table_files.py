@@ -6,7 +6,7 @@ CSV is read with quotes as RFC 4180 has them, TSV without any as GLUE has it. Te
 import csv
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,8 @@ def read_rows(
     if path.suffix == ".parquet":
         yield from _parquet(path)
     elif path.suffix in (".jsonl", ".json"):
-        yield from _json_lines(path, problems)
+        with path.open("rb") as lines:
+            yield from read_json_lines(lines, str(path), problems)
     else:
         yield from _delimited(path, problems, columns)
 
@@ -91,9 +92,10 @@ def _checked_header(fields: list[str], place: str) -> list[str]:
     return fields
 
 
-def _json_lines(path: Path, problems: Problems) -> Iterator[Row]:
-    for number, line in enumerate(path.open("rb"), 1):
-        place = f"{path}:{number}"
+def read_json_lines(lines: Iterable[bytes], source: str, problems: Problems) -> Iterator[Row]:
+    """The objects of JSON lines as rows; `source` names them in messages."""
+    for number, line in enumerate(lines, 1):
+        place = f"{source}:{number}"
         if not line.strip():
             continue
         try:
@@ -128,6 +130,5 @@ def _parquet(path: Path) -> Iterator[Row]:
 
 
 def _is_unicode(text: str) -> bool:
-    return (
-        not any("\ud800" <= letter <= "\udfff" for letter in text) if not text.isascii() else True
-    )
+    """Whether a text read with surrogateescape was UTF-8."""
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)

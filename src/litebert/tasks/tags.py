@@ -107,17 +107,11 @@ class Tags:
 
     def predictions(self, answers: Sequence[Sequence], units: Sequence[Unit]) -> list:
         """Every example's tags by word number; a word without pieces has none."""
-        found: dict[int, dict[int, int]] = {}
-        for row, unit in zip(answers, units, strict=True):
-            found.setdefault(unit.example, {}).update({word: tag for word, tag, _ in row})
-        return [found[number] for number in sorted(found)]
+        return [{w: tag for w, tag, _ in row} for row in _rows_of_examples(answers, units)]
 
     def shares(self, answers: Sequence[Sequence], units: Sequence[Unit]) -> list[dict[int, float]]:
         """Every example's probabilities of its tags, by word number."""
-        found: dict[int, dict[int, float]] = {}
-        for row, unit in zip(answers, units, strict=True):
-            found.setdefault(unit.example, {}).update({word: share for word, _, share in row})
-        return [found[number] for number in sorted(found)]
+        return [{w: share for w, _, share in row} for row in _rows_of_examples(answers, units)]
 
     def names(self, prediction: dict[int, int], example: TaggedExample) -> list[str]:
         """The tag of every word; one without pieces is outside of any entity."""
@@ -133,6 +127,14 @@ class Tags:
                 self.metrics, *([t for row in rows for t in row] for rows in (named, truth))
             )
         return compute(self.metrics, named, truth)
+
+
+def _rows_of_examples(answers: Sequence[Sequence], units: Sequence[Unit]) -> list[list]:
+    """The answers of every example's units together."""
+    found: dict[int, list] = {}
+    for row, unit in zip(answers, units, strict=True):
+        found.setdefault(unit.example, []).extend(row)
+    return [found[number] for number in sorted(found)]
 
 
 def _words_of_pieces(

@@ -28,6 +28,7 @@ from litebert.train.checkpoint import (
     write_checkpoint,
 )
 from litebert.train.finetune_recipe import FinetuneRecipe
+from litebert.train.optimizer import update
 from litebert.train.schedule import rate_factor
 from litebert.train.stopping import StopRequest
 
@@ -74,11 +75,11 @@ class FineTuning:
         self.stop = StopRequest()
         self._order = -1, np.empty(0, np.int64)
 
-    def run(self) -> bool:
+    def run(self) -> int | None:
         """Train to the end and leave the weights of the best evaluation in the model.
 
-        False when a signal stopped it; the last evaluation's state is saved then. Raises
-        InputError when the loss is not finite again and again.
+        Returns the signal that stopped it, if one did; the last evaluation's state is saved then.
+        Raises InputError when the loss is not finite again and again.
         """
         self._resume()
         progress, failed = self.progress, 0
@@ -88,7 +89,7 @@ class FineTuning:
         with self.stop:
             while progress.step < self.steps:
                 if self.stop:
-                    return False
+                    return self.stop.signal
                 units = self._batch(progress.step)
                 loss = self._step(units)
                 failed = 0 if math.isfinite(loss) else failed + 1
@@ -110,7 +111,7 @@ class FineTuning:
                 else:
                     self.watch("step", self._where(loss))
         load_newest_checkpoint(self.output / "best", model=self.model, optimizers=[])
-        return True
+        return None
 
     def _batch(self, step: int) -> list[Unit]:
         """The units of a step: every epoch in an order of its own."""
@@ -134,11 +135,9 @@ class FineTuning:
         found, size = torch.stack([loss.detach(), norm]).tolist()
         finite = math.isfinite(found) and math.isfinite(size)
         if finite:
-            nn.utils.clip_grads_with_norm_(self.parameters, self.recipe.clip, norm)
             factor = rate_factor(self.progress.step / self.steps, self.recipe.warmup)
-            for group in self.optimizer.param_groups:
-                group["lr"] = group["peak_lr"] * factor
-            self.optimizer.step()
+            clip = self.recipe.clip
+            update([self.optimizer], self.parameters, norm=norm, clip=clip, rate_factor=factor)
         self.optimizer.zero_grad(set_to_none=True)
         return found if finite else math.nan
 

@@ -1,6 +1,8 @@
 """Which optimizer updates which parameter: each is in exactly one group of one optimizer."""
 
-from torch import nn
+from collections.abc import Sequence
+
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from litebert.model.encoder import Model
@@ -56,6 +58,22 @@ def build_optimizers(model: Model, recipe: PretrainRecipe) -> list[Optimizer]:
         for group in optimizer.param_groups:
             group["peak_lr"] = group["lr"]
     return optimizers
+
+
+def update(
+    optimizers: Sequence[Optimizer],
+    parameters: Sequence[Tensor],
+    *,
+    norm: Tensor,
+    clip: float,
+    rate_factor: float,
+) -> None:
+    """One step at a share of the peak rates, gradients of length `norm` cut to `clip`."""
+    nn.utils.clip_grads_with_norm_(parameters, clip, norm)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * rate_factor
+        optimizer.step()
 
 
 def _in_block(name: str) -> bool:

@@ -26,6 +26,16 @@ def yaml_of(recipe: Any) -> str:
     return yaml.safe_dump(values, sort_keys=False)
 
 
+def differences(one: str, other: str) -> str:
+    """Where two recipes written by `yaml_of` differ, in words for a message."""
+    before, now = (yaml.safe_load(text) for text in (one, other))
+    return ", ".join(
+        f"{name} was {before.get(name, 'not set')}, is {now.get(name, 'not set')}"
+        for name in {**before, **now}
+        if before.get(name) != now.get(name)
+    )
+
+
 def read_mapping(path: Path | None) -> dict[str, Any]:
     """The mapping of a YAML file, empty without a path. Raises InputError for anything else."""
     if path is None:

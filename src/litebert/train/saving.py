@@ -20,6 +20,7 @@ from litebert.train.checkpoint import (
 from litebert.train.copies import RunCopies
 from litebert.train.distributed import Ranks, follow_first
 from litebert.train.progress import Progress
+from litebert.train.recipe_file import differences
 
 
 class Saving:
@@ -114,8 +115,9 @@ class Saving:
             )
         if recipe != self.recipe:
             raise InputError(
-                f"{self.directory.parent} was started with another recipe: resume with its own "
-                f"recipe.yaml, or choose another --output"
+                f"{self.directory.parent} was started with another recipe "
+                f"({differences(recipe or '{}', self.recipe)}): resume with its own recipe.yaml, "
+                f"or choose another --output"
             )
         vars(self.progress).update(state)
         self.saved_step = self.progress.step

@@ -17,6 +17,7 @@ from litebert.model.encoder import Model
 from litebert.text.pretrain_batch import PretrainBatch
 from litebert.train.distributed import Ranks
 from litebert.train.objective import losses, to_device
+from litebert.train.optimizer import update
 from litebert.train.recipe import PretrainRecipe
 
 
@@ -95,14 +96,8 @@ class TrainingStep:
             gradient_norm=gradient_norm,
         )
         if result.finite:
-            nn.utils.clip_grads_with_norm_(self.parameters, self.recipe.clip, norm)
-            self._update(rate_factor)
+            clip = self.recipe.clip
+            update(self.optimizers, self.parameters, norm=norm, clip=clip, rate_factor=rate_factor)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         return result
-
-    def _update(self, rate_factor: float) -> None:
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["peak_lr"] * rate_factor
-            optimizer.step()
