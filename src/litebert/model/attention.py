@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention.varlen import varlen_attn
 
-from litebert.model.packed import PackedBatch
+from litebert.model.packed import Grouping, PackedBatch
 
 
 def attend(qkv_T3ND: Tensor, packed: PackedBatch, *, dropout: float = 0.0) -> Tensor:
@@ -28,17 +28,14 @@ def attend(qkv_T3ND: Tensor, packed: PackedBatch, *, dropout: float = 0.0) -> Te
     half = qkv_T3ND.dtype in (torch.bfloat16, torch.float16)
     if qkv_T3ND.device.type == "cuda" and half and not dropout:
         return _packed_attend(qkv_T3ND, packed)
-    groups, cell_of_token = packed.groups
+    grouping = packed.grouping
+    cells_C3ND = _Pad.apply(qkv_T3ND, grouping)
+    parts = cells_C3ND.split([group.cells for group in grouping.groups])
     attended = [
-        _rows_attend(
-            _Pad.apply(qkv_T3ND, group.tokens, group.real),
-            group.rows,
-            None if group.real is None else group.real[:, None, None, :],
-            dropout,
-        )
-        for group in groups
+        _rows_attend(part, group.rows, group.real, dropout)
+        for part, group in zip(parts, grouping.groups, strict=True)
     ]
-    return _Unpad.apply(cell_of_token, *attended)
+    return _Unpad.apply(torch.cat(attended) if len(attended) > 1 else attended[0], grouping)
 
 
 def attend_reference(qkv_T3ND: Tensor, packed: PackedBatch) -> Tensor:
@@ -59,28 +56,37 @@ def _packed_attend(qkv: Tensor, packed: PackedBatch) -> Tensor:
     return out
 
 
-def _rows_attend(qkv: Tensor, rows: int, mask: Tensor | None, dropout: float) -> Tensor:
+def _rows_attend(qkv: Tensor, rows: int, real: Tensor | None, dropout: float) -> Tensor:
     q, k, v = qkv.unflatten(0, (rows, -1)).permute(2, 0, 3, 1, 4)  # each (rows, N, S, D)
     if q.dtype == torch.bfloat16 and q.device.type == "cpu":
-        out = _products_attend(q.contiguous(), k.contiguous(), v.contiguous(), mask, dropout)
+        out = _products_attend(q.contiguous(), k.contiguous(), v.contiguous(), real, dropout)
     else:
+        mask = None if real is None else real[:, None, None, :]
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
     return out.transpose(1, 2).flatten(0, 1)
 
 
 def _products_attend(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float
+    q: Tensor, k: Tensor, v: Tensor, real: Tensor | None, dropout: float
 ) -> Tensor:
     # On CPUs the fused kernel's bf16 backward runs at a fraction of the speed of plain batched
     # products: 44 against 12 ms for 32 x 4 heads x 128 (LOG.md, 2026-11-22).
-    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -math.inf)
+    q, keys = q * q.shape[-1] ** -0.5, k.transpose(-1, -2)
+    if real is None:
+        scores = q @ keys
+    else:
+        # the mask as what the product is added to: a fill afterwards takes longer than the product
+        rows, heads, length, _ = q.shape
+        mask = torch.zeros(real.shape, dtype=q.dtype).masked_fill_(~real, -math.inf)
+        mask = mask[:, None].expand(rows, heads, length).reshape(-1, 1, length)
+        scores = torch.baddbmm(mask, q.flatten(0, 1), keys.flatten(0, 1)).view(
+            rows, heads, length, length
+        )
     return F.dropout(scores.softmax(-1), dropout) @ v
 
 
 class _Pad(torch.autograd.Function):
-    """Packed tokens to the cells of a group.
+    """Packed tokens to the cells of all groups.
 
     Autograd's own backward of indexing adds rows one by one, since cells could share a token.
     Here the cells of padding receive no gradient (their keys are masked, their outputs dropped),
@@ -88,33 +94,25 @@ class _Pad(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, packed: Tensor, tokens: Tensor, real: Tensor | None) -> Tensor:
-        ctx.total, ctx.real = packed.shape[0], real
-        ctx.save_for_backward(tokens)
-        return packed[tokens]
+    def forward(ctx, packed: Tensor, grouping: Grouping) -> Tensor:
+        ctx.grouping = grouping
+        return packed.index_select(0, grouping.token_of_cell)
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        (tokens,) = ctx.saved_tensors
-        if ctx.real is not None:
-            keep = ctx.real.flatten()
-            tokens, grad = tokens[keep], grad[keep]
-        out = grad.new_zeros((ctx.total, *grad.shape[1:]))
-        return out.index_copy_(0, tokens, grad), None, None
+        return grad.index_select(0, ctx.grouping.cell_of_token), None
 
 
 class _Unpad(torch.autograd.Function):
     """Cells of all groups back to packed tokens; cells of padding get a gradient of zero."""
 
     @staticmethod
-    def forward(ctx, cell_of_token: Tensor, *groups: Tensor) -> Tensor:
-        ctx.sizes = [len(group) for group in groups]
-        ctx.save_for_backward(cell_of_token)
-        return torch.cat(groups)[cell_of_token]
+    def forward(ctx, cells: Tensor, grouping: Grouping) -> Tensor:
+        ctx.grouping = grouping
+        return cells.index_select(0, grouping.cell_of_token)
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        (cell_of_token,) = ctx.saved_tensors
-        out = grad.new_zeros((sum(ctx.sizes), *grad.shape[1:]))
-        out.index_copy_(0, cell_of_token, grad)
-        return None, *out.split(ctx.sizes)
+        grouping = ctx.grouping
+        out = grad.new_zeros((len(grouping.token_of_cell), *grad.shape[1:]))
+        return out.index_copy_(0, grouping.cell_of_token, grad), None

@@ -29,10 +29,13 @@ class Attention(nn.Module):
         self.output = Linear(hidden, hidden)
         self.norm = LayerNorm(hidden, eps=config.layer_norm_eps)
 
-    def forward(self, x_TH: Tensor, packed: PackedBatch) -> Tensor:
+    def forward(self, x_TH: Tensor, packed: PackedBatch, rows: Tensor | None = None) -> Tensor:
+        """(T, H) to (T, H), or to (R, H) for the `rows` (R,) that are needed after attention."""
         qkv_T3ND = self.qkv(x_TH).unflatten(-1, self.shape)
         dropout = self.attention_dropout if self.training else 0.0
         attended_TH = attend(qkv_T3ND, packed, dropout=dropout).flatten(1)
+        if rows is not None:
+            attended_TH, x_TH = attended_TH.index_select(0, rows), x_TH.index_select(0, rows)
         out_TH = F.dropout(self.output(attended_TH), self.hidden_dropout, self.training)
         return self.norm(x_TH + out_TH)
 

@@ -20,6 +20,9 @@ from litebert.model.layers import LayerNorm, Linear, cast_once
 from litebert.model.packed import PackedBatch
 from litebert.model.recompute import Recompute, apply_block
 
+# On CPUs, bf16 batches of FILL_FROM tokens and more are filled up to a multiple of FILL_TO.
+FILL_FROM, FILL_TO = 1024, 64
+
 
 class Embeddings(nn.Module):
     """Token, segment and position embeddings at width E, normalised, then projected to H."""
@@ -45,7 +48,7 @@ class Output(NamedTuple):
     """What a model returns."""
 
     hidden: Tensor
-    """(T, H) hidden state of every packed token."""
+    """(T, H) hidden state of every packed token, or (P, H) of the wanted ones."""
     pooled: Tensor
     """(B, H) pooled first token of every sequence."""
 
@@ -70,28 +73,53 @@ class Model(nn.Module):
         self.recompute: Recompute = "nothing"
         """What the backward pass computes again instead of keeping it; no result changes."""
 
-    def forward(self, packed: PackedBatch, depth: int | None = None) -> Output:
+    def forward(
+        self, packed: PackedBatch, depth: int | None = None, *, wanted: Tensor | None = None
+    ) -> Output:
         """Encode a packed batch.
 
         `depth` runs another number of layers than the configuration's, which only a model that
-        shares everything can do. Raises InputError for sequences longer than max_positions.
+        shares everything can do. With `wanted`, (P,) packed positions whose hidden states are
+        needed, the last layer leaves out all others, but for first tokens, as soon as attention
+        has seen them: the same values for less. Raises InputError for sequences longer than
+        max_positions.
         """
         if max(packed.lengths) > self.config.max_positions:
             raise InputError(
                 f"a sequence of {max(packed.lengths)} tokens is longer than the model's "
                 f"{self.config.max_positions} positions: cut the text"
             )
-        x_TH = self.embeddings(packed, self.compute_dtype)
+        filled = self._filled(packed)
+        x_TH = self.embeddings(filled, self.compute_dtype)
         # what is computed again finds no casts: they live as long as this pass
         shared = (self.attentions, self.feed_forwards) if self.recompute == "nothing" else ()
         with cast_once(shared, self.compute_dtype):
-            for step in self._steps(depth):
-                x_TH = apply_block(self._block, x_TH, packed, step, recompute=self.recompute)
-        return Output(x_TH, self.pooler(x_TH, packed))
+            *steps, last = self._steps(depth)
+            for step in steps:
+                x_TH = apply_block(self._block, x_TH, filled, step, recompute=self.recompute)
+            firsts = packed.offsets[:-1]
+            rows = None if wanted is None else torch.cat([firsts, wanted])
+            x_TH = apply_block(self._block, x_TH, filled, last, rows, recompute=self.recompute)
+        if wanted is None:
+            return Output(x_TH[: len(packed.tokens)], self.pooler(x_TH[firsts]))
+        first_BH, wanted_PH = x_TH.split([len(firsts), len(wanted)])
+        return Output(wanted_PH, self.pooler(first_BH))
 
-    def _block(self, x_TH: Tensor, packed: PackedBatch, step: tuple[int, int]) -> Tensor:
+    def _filled(self, packed: PackedBatch) -> PackedBatch:
+        # oneDNN makes a new kernel for every size of a product and keeps those it has made
+        on_cpu = packed.tokens.device.type == "cpu" and self.compute_dtype == torch.bfloat16
+        long = packed.uniform_length is None and len(packed.tokens) >= FILL_FROM
+        return packed.filled(FILL_TO) if on_cpu and long else packed
+
+    def _block(
+        self,
+        x_TH: Tensor,
+        packed: PackedBatch,
+        step: tuple[int, int],
+        rows: Tensor | None = None,
+    ) -> Tensor:
         attention, feed_forward = step
-        return self.feed_forwards[feed_forward](self.attentions[attention](x_TH, packed))
+        return self.feed_forwards[feed_forward](self.attentions[attention](x_TH, packed, rows))
 
     def _steps(self, depth: int | None) -> tuple[tuple[int, int], ...]:
         if depth is None or depth == self.config.depth:

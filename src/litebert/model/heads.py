@@ -13,18 +13,17 @@ from torch.nn import functional as F
 from litebert.config import ModelConfig
 from litebert.model.activation import activate
 from litebert.model.layers import LayerNorm, Linear
-from litebert.model.packed import PackedBatch
 
 
 class Pooler(nn.Module):
-    """tanh of a dense layer on the first token of each sequence: (T, H) in, (B, H) out."""
+    """tanh of a dense layer on the first tokens of sequences: (B, H) in, (B, H) out."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.dense = Linear(config.hidden_size, config.hidden_size)
 
-    def forward(self, hidden_TH: Tensor, packed: PackedBatch) -> Tensor:
-        return torch.tanh(self.dense(hidden_TH[packed.offsets[:-1]]))
+    def forward(self, first_BH: Tensor) -> Tensor:
+        return torch.tanh(self.dense(first_BH))
 
 
 class MaskedLMHead(nn.Module):

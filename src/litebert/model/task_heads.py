@@ -140,7 +140,9 @@ class TaskModel(nn.Module):
 
     def forward(self, packed: PackedBatch, *arguments: Tensor | None):
         """Scores of the head; `arguments` are its own."""
-        return self.head(self.encoder(packed), packed, *arguments)
+        # of a head that reads pooled tokens the last layer needs no other
+        wanted = packed.offsets[:0] if isinstance(self.head, SequenceHead) else None
+        return self.head(self.encoder(packed, wanted=wanted), packed, *arguments)
 
 
 def initialise(head: nn.Module, *, deviation: float, seed: int) -> None:

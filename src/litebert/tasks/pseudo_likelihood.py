@@ -86,9 +86,9 @@ def _score(
         lengths=tuple(lengths),
     )
     device = model.embeddings.tokens.weight.device
-    hidden_TH = model(packed.to(device)).hidden
     places = torch.from_numpy(np.concatenate(asked)).to(device)
+    hidden_PH = model(packed.to(device), wanted=places).hidden
     wanted = torch.from_numpy(np.concatenate([np.array(ids) for ids in answers])).to(device)
-    losses = F.cross_entropy(model.mlm_logits(hidden_TH[places]).float(), wanted, reduction="none")
+    losses = F.cross_entropy(model.mlm_logits(hidden_PH).float(), wanted, reduction="none")
     np.subtract.at(sums, owners, losses.double().cpu().numpy())
     return sums

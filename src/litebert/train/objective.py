@@ -59,10 +59,10 @@ def losses(
     model: Model, packed: PackedBatch, targets: Targets, *, depth: int | None = None
 ) -> Losses:
     """Sums of masked-LM and sentence cross-entropies and of right answers, at a depth."""
-    out = model(packed, depth)
+    out = model(packed, depth, wanted=targets.positions)
     head = model.mlm_head
     mlm, mlm_right = masked_lm_loss(
-        head.transform(out.hidden[targets.positions]),
+        head.transform(out.hidden),
         model.embeddings.tokens.weight,
         head.bias,
         targets.tokens,
