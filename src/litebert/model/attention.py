@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention.varlen import varlen_attn
 
-from litebert.model.packed import Grouping, PackedBatch
+from litebert.model.packed import Group, Grouping, PackedBatch
+from litebert.model.product_attention import product_attention
 
 
 def attend(qkv_T3ND: Tensor, packed: PackedBatch, *, dropout: float = 0.0) -> Tensor:
@@ -23,9 +24,13 @@ def attend(qkv_T3ND: Tensor, packed: PackedBatch, *, dropout: float = 0.0) -> Te
     packed tokens where there is one (GPUs, bf16 or fp16, no dropout), or run in groups of nearly
     equal length, padded inside this function only.
     """
-    if packed.uniform_length is not None:
-        return _rows_attend(qkv_T3ND, len(packed.lengths), None, dropout)
+    uniform = packed.uniform_length
     half = qkv_T3ND.dtype in (torch.bfloat16, torch.float16)
+    if qkv_T3ND.dtype == torch.bfloat16 and qkv_T3ND.device.type == "cpu":
+        rows = None if uniform is None else Group(len(packed.lengths), uniform, None)
+        return product_attention(qkv_T3ND, rows or packed.grouping, dropout=dropout)
+    if uniform is not None:
+        return _rows_attend(qkv_T3ND, len(packed.lengths), None, dropout)
     if qkv_T3ND.device.type == "cuda" and half and not dropout:
         return _packed_attend(qkv_T3ND, packed)
     grouping = packed.grouping
@@ -58,31 +63,9 @@ def _packed_attend(qkv: Tensor, packed: PackedBatch) -> Tensor:
 
 def _rows_attend(qkv: Tensor, rows: int, real: Tensor | None, dropout: float) -> Tensor:
     q, k, v = qkv.unflatten(0, (rows, -1)).permute(2, 0, 3, 1, 4)  # each (rows, N, S, D)
-    if q.dtype == torch.bfloat16 and q.device.type == "cpu":
-        out = _products_attend(q.contiguous(), k.contiguous(), v.contiguous(), real, dropout)
-    else:
-        mask = None if real is None else real[:, None, None, :]
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+    mask = None if real is None else real[:, None, None, :]
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
     return out.transpose(1, 2).flatten(0, 1)
-
-
-def _products_attend(
-    q: Tensor, k: Tensor, v: Tensor, real: Tensor | None, dropout: float
-) -> Tensor:
-    # On CPUs the fused kernel's bf16 backward runs at a fraction of the speed of plain batched
-    # products: 44 against 12 ms for 32 x 4 heads x 128 (LOG.md, 2026-11-22).
-    q, keys = q * q.shape[-1] ** -0.5, k.transpose(-1, -2)
-    if real is None:
-        scores = q @ keys
-    else:
-        # the mask as what the product is added to: a fill afterwards takes longer than the product
-        rows, heads, length, _ = q.shape
-        mask = torch.zeros(real.shape, dtype=q.dtype).masked_fill_(~real, -math.inf)
-        mask = mask[:, None].expand(rows, heads, length).reshape(-1, 1, length)
-        scores = torch.baddbmm(mask, q.flatten(0, 1), keys.flatten(0, 1)).view(
-            rows, heads, length, length
-        )
-    return F.dropout(scores.softmax(-1), dropout) @ v
 
 
 class _Pad(torch.autograd.Function):

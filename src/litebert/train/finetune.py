@@ -137,7 +137,7 @@ class FineTuning:
         if finite:
             factor = rate_factor(self.progress.step / self.steps, self.recipe.warmup)
             clip = self.recipe.clip
-            update([self.optimizer], self.parameters, norm=norm, clip=clip, rate_factor=factor)
+            update([self.optimizer], self.parameters, norm=size, clip=clip, rate_factor=factor)
         self.optimizer.zero_grad(set_to_none=True)
         return found if finite else math.nan
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
@@ -64,12 +65,13 @@ def update(
     optimizers: Sequence[Optimizer],
     parameters: Sequence[Tensor],
     *,
-    norm: Tensor,
+    norm: float,
     clip: float,
     rate_factor: float,
 ) -> None:
     """One step at a share of the peak rates, gradients of length `norm` cut to `clip`."""
-    nn.utils.clip_grads_with_norm_(parameters, clip, norm)
+    if norm > clip:  # else a pass over all gradients would multiply them by one
+        nn.utils.clip_grads_with_norm_(parameters, clip, torch.tensor(norm))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["peak_lr"] * rate_factor

@@ -97,7 +97,13 @@ class TrainingStep:
         )
         if result.finite:
             clip = self.recipe.clip
-            update(self.optimizers, self.parameters, norm=norm, clip=clip, rate_factor=rate_factor)
+            update(
+                self.optimizers,
+                self.parameters,
+                norm=gradient_norm,
+                clip=clip,
+                rate_factor=rate_factor,
+            )
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         return result
