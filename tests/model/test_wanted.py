@@ -76,6 +76,15 @@ def test_a_long_bf16_batch_is_filled_unseen(monkeypatch):
     assert model(batch, wanted=torch.tensor([3])).hidden.shape == (1, 32)
 
 
+def test_a_batch_that_was_read_can_be_learned_from():
+    model, batch = model_and_batch()
+    with torch.inference_mode():
+        read = model(batch).pooled
+    learned = model(batch).pooled
+    assert_close(learned, read)
+    assert gradients(model, learned)
+
+
 def test_rows_of_groups_hold_every_token_once():
     _, batch = model_and_batch()
     grouping = batch.grouping

@@ -68,8 +68,8 @@ class PackedBatch:
     @cached_property
     def offsets(self) -> Tensor:
         """(B+1,) int64: sequence b is tokens[offsets[b]:offsets[b+1]]."""
-        ends = torch.tensor(self.lengths).cumsum(0)
-        return torch.cat([torch.zeros(1, dtype=torch.long), ends]).to(self.tokens.device)
+        with torch.inference_mode(False):  # a batch that was read may still be learned from
+            return torch.tensor((0, *self.lengths)).cumsum(0).to(self.tokens.device)
 
     @property
     def uniform_length(self) -> int | None:
