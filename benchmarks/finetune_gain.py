@@ -1,6 +1,6 @@
 """What pretraining buys downstream: a model against the same architecture from random weights.
 
-    python benchmarks/finetune_gain.py MODEL --data DATA --seeds 5 [--tasks mrpc rte] [lr=1e-3]
+    python benchmarks/finetune_gain.py MODEL [lr=1e-3] --data DATA --seeds 5 [--tasks mrpc rte]
 
 DATA holds glue/ and squad/. Both sides are fine-tuned by one recipe (FIELD=VALUE changes it), each
 as a run of `litebert finetune` on a core of its own (--parallel 2). Prints one JSON line a task:
