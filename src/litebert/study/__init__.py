@@ -1,0 +1,1 @@
+"""The comparisons of the paper as commands: grids of runs, claims with intervals, pictures."""
