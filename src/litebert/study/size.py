@@ -59,7 +59,7 @@ def applied_parameters(config: ModelConfig) -> int:
 
 
 def as_the_paper_counts(config: ModelConfig) -> int:
-    """Parameters by the rule that gives every count of Tables 1, 3, 4 and 12 but xxlarge's 235M and 233M.
+    """Parameters by the rule that gives every count of those tables but xxlarge's 235M and 233M.
 
     Positions have width H instead of E, and the pooler counts only where something is shared. The
     rule is inferred from the printed numbers; the paper does not state it, and released models have
