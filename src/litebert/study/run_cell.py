@@ -1,0 +1,112 @@
+"""Does one cell of a study: pretraining, the evaluation ladder, result.json.
+
+`python -m litebert.study.run_cell STUDY NAME` is how a study runs its cells as processes of their
+own; a Ray task calls `run_cell`. Everything it needs is in the study's directory.
+"""
+
+import json
+import shutil
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from litebert.config import ModelConfig
+from litebert.errors import InputError
+from litebert.files import write_atomically
+from litebert.interop.huggingface import save
+from litebert.interop.load import load, model_directory
+from litebert.model.encoder import build
+from litebert.model.flops import training_flops
+from litebert.runs.pretraining import pretrain
+from litebert.study.cell import Cell, cell_directory, read_cell, read_result
+from litebert.study.ladder import Ladder
+from litebert.text.tokenizer import load_tokenizer
+from litebert.train.checkpoint import checkpoint_directories
+from litebert.train.recipe import PretrainRecipe, RunSettings
+from litebert.train.start import choose_device
+
+
+def run_cell(study: Path, name: str) -> dict[str, Any] | None:
+    """Do a cell, or go on with it, and return its result; None when a signal stopped it."""
+    done = read_result(study, name)
+    if done is not None:
+        return done
+    cell, place = read_cell(study, name), cell_directory(study, name)
+    ladder = Ladder.read(study / "ladder.json")
+    run = place / "run"
+    begun = bool(checkpoint_directories(run / "checkpoints"))
+    if not begun:
+        shutil.rmtree(run, ignore_errors=True)
+    recipe = _recipe(study, cell)
+    settings = RunSettings(output=run, resume=begun, workers=0, tensorboard=False)
+    ended = pretrain(recipe, settings)
+    if ended.stop_signal is not None:
+        return None
+    figures = ladder.climb(
+        run,
+        objective=recipe.objective,
+        device=choose_device("auto"),
+        tasks=not cell.sweep,
+    )
+    model = load(run)
+    result = {
+        "variant": cell.variant,
+        "seed": cell.seed,
+        "rates": cell.rates,
+        "sweep": cell.sweep,
+        "figures": figures,
+        "tokens": ended.tokens,
+        "steps": ended.step,
+        "seconds": ended.seconds,
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "training_flops": ended.tokens
+        * training_flops(model.config, length=recipe.max_length, mask_rate=recipe.mask_rate),
+    }
+    write_atomically(place / "result.json", (json.dumps(result, indent=2) + "\n").encode())
+    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    return result
+
+
+def _recipe(study: Path, cell: Cell) -> PretrainRecipe:
+    fields = dict(cell.recipe)
+    for rate in ("lr", "muon_lr"):
+        fields[rate] = cell.rates * fields.get(rate, getattr(PretrainRecipe, rate))
+    place = cell_directory(study, cell.name)
+    if cell.starts_from is None:
+        shape = asdict(cell.shape)
+        del shape["vocab_size"]
+        model = place / "shape.json"
+        write_atomically(model, json.dumps(shape).encode())
+    else:
+        model = place / "start"
+        _as_deep(cell_directory(study, cell.starts_from) / "run", cell.shape, model)
+    return PretrainRecipe(**fields, model=str(model), seed=cell.seed)
+
+
+def _as_deep(source: Path, shape: ModelConfig, output: Path) -> None:
+    """Write the model of a run at the depth of a shape: one block, applied another number of times.
+
+    Raises InputError when the two differ in anything else.
+    """
+    model = load(source)
+    deeper = replace(model.config, depth=shape.depth)
+    if deeper != replace(shape, vocab_size=deeper.vocab_size):
+        raise InputError(f"{source}: another shape than {output.parent} goes on with")
+    fresh = build(deeper)
+    fresh.load_state_dict(model.state_dict())
+    save(fresh, load_tokenizer(model_directory(source)), output)
+
+
+def main(argv: list[str]) -> int:
+    """Do the cell that the arguments name; 1 when a signal stopped it, 2 for bad input."""
+    study, name = argv
+    try:
+        return 0 if run_cell(Path(study), name) else 1
+    except InputError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

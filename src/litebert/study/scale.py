@@ -1,0 +1,85 @@
+"""Scales: how large the models of a study are, and how long they learn, on a laptop or a cluster."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from litebert.config import PRESETS, ModelConfig
+
+ScaleName = Literal["cpu", "gpu", "paper"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """The shape that a study varies, its recipe and its budget."""
+
+    name: str
+    shape: ModelConfig
+    vocab_size: int
+    """Entries of a vocabulary that is trained on the user's text."""
+    tokens: int
+    """Budget of every cell."""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """Fields of the pretraining recipe, the same for all cells."""
+    batches: int
+    """Held-out batches of 4,096 tokens."""
+    sweep: tuple[float, ...]
+    """Factors on the learning rates that are tried for every variant, at `sweep_share` of the
+    budget; none when there is one."""
+    sweep_share: float = 1 / 3
+    seeds: int
+    threads: int
+    """Threads of a cell; a GPU instead where there is one."""
+
+
+SCALES: dict[str, Scale] = {
+    "cpu": Scale(
+        name="cpu",
+        shape=ModelConfig(
+            hidden_size=128,
+            heads=2,
+            depth=6,
+            inner_size=512,
+            embedding_size=32,
+            initializer_range=0.05,
+        ),  # fmt: skip
+        vocab_size=8000,
+        tokens=3_000_000,
+        recipe={"batch_tokens": 2048, "max_length": 128, "mask_rate": 0.3},
+        batches=100,
+        sweep=(0.5, 1.0, 2.0),
+        seeds=3,
+        threads=1,
+    ),
+    "gpu": Scale(
+        name="gpu",
+        shape=PRESETS["albert-base"],
+        vocab_size=30_000,
+        tokens=300_000_000,
+        recipe={"batch_tokens": 32_768, "max_length": 128, "mask_rate": 0.15},
+        batches=500,
+        sweep=(0.5, 1.0, 2.0),
+        seeds=3,
+        threads=8,
+    ),
+    "paper": Scale(
+        name="paper",
+        shape=PRESETS["albert-base"],
+        vocab_size=30_000,
+        tokens=125_000 * 4096 * 512,
+        recipe={
+            "initialization": "paper",
+            "batch_tokens": 32_768,
+            "accumulation": 64,
+            "max_length": 512,
+            "max_predictions_per_sequence": 20,
+            "optimizer": "lamb",
+            "lr": 1.76e-3,
+            "betas": (0.9, 0.999),
+            "warmup": 0.025,
+        },
+        batches=1000,
+        sweep=(1.0,),
+        seeds=1,
+        threads=8,
+    ),
+}

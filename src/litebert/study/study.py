@@ -1,0 +1,142 @@
+"""A study: variants of one shape or recipe, and the claims they bear on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from litebert.config import ModelConfig
+from litebert.model.flops import training_flops
+from litebert.study.cell import Cell
+from litebert.study.claims import Claim
+from litebert.study.scale import Scale
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One row of a study's table."""
+
+    name: str
+    shape: ModelConfig
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """Fields that differ from the scale's recipe."""
+    starts_from: str | None = None
+    """The variant whose weights of the same seed it begins with."""
+    paper: dict[str, float] = field(default_factory=dict)
+    """What the paper prints for it: shown beside ours, never mixed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What varies, and what it is to show."""
+
+    name: str
+    title: str
+    question: str
+    source: str
+    """Table or figure of the paper."""
+    variants: Callable[[Scale], list[Variant]]
+    claims: tuple[Claim, ...]
+    quick: tuple[str, ...] = ()
+    """The variants of `--quick`; all when empty."""
+
+
+Equal = str  # "tokens", "flops" or "minutes"
+
+
+def cells_of(
+    variants: list[Variant],
+    scale: Scale,
+    *,
+    corpus: dict[str, str],
+    seeds: int,
+    rates: dict[str, float],
+    equal: Equal = "tokens",
+    minutes: float | None = None,
+) -> list[Cell]:
+    """The cells of a study: every variant from every seed, at the rates that were chosen.
+
+    `corpus` has the shards' data and valid. With equal "flops" the first variant has the scale's
+    tokens and the others as many as take as much arithmetic.
+    """
+    cells = []
+    for seed in range(seeds):
+        names: dict[str, str] = {}
+        for variant in variants:
+            cell = Cell(
+                variant=variant.name,
+                seed=seed,
+                shape=variant.shape,
+                recipe=_recipe(variant, variants[0], scale, corpus, equal, minutes, 1.0),
+                rates=rates.get(variant.name, 1.0),
+                starts_from=variant.starts_from and names[variant.starts_from],
+            )
+            names[variant.name] = cell.name
+            cells.append(cell)
+    return cells
+
+
+def sweep_cells(
+    variants: list[Variant],
+    scale: Scale,
+    *,
+    corpus: dict[str, str],
+    equal: Equal = "tokens",
+    minutes: float | None = None,
+) -> list[Cell]:
+    """Short runs of every variant at every factor on the rates: all sides get the same search.
+
+    A variant that goes on from another keeps that one's rates.
+    """
+    if len(scale.sweep) < 2:
+        return []
+    return [
+        Cell(
+            variant=variant.name,
+            seed=0,
+            shape=variant.shape,
+            recipe=_recipe(variant, variants[0], scale, corpus, equal, minutes, scale.sweep_share),
+            rates=factor,
+            sweep=True,
+        )
+        for variant in variants
+        if variant.starts_from is None
+        for factor in scale.sweep
+    ]
+
+
+def chosen_rates(variants: list[Variant], results: list[dict[str, Any]]) -> dict[str, float]:
+    """For every variant the factor with the least held-out loss in the sweep."""
+    best: dict[str, tuple[float, float]] = {}
+    for result in results:
+        loss = result["figures"]["mlm_loss"]
+        name = result["variant"]
+        best[name] = min(best.get(name, (loss, result["rates"])), (loss, result["rates"]))
+    rates = {name: factor for name, (_, factor) in best.items()}
+    for variant in variants:
+        if variant.starts_from in rates:
+            rates[variant.name] = rates[variant.starts_from]
+    return rates
+
+
+def _recipe(
+    variant: Variant,
+    reference: Variant,
+    scale: Scale,
+    corpus: dict[str, str],
+    equal: Equal,
+    minutes: float | None,
+    share: float,
+) -> dict[str, Any]:
+    fields = {**scale.recipe, **variant.recipe, **corpus}
+    fields |= {"evaluations": 4, "evaluation_batches": 10}
+    if equal == "minutes":
+        assert minutes is not None
+        return fields | {"minutes": share * minutes}
+    tokens = share * scale.tokens
+    if equal == "flops":
+        costs = [
+            training_flops(v.shape, length=fields["max_length"], mask_rate=fields["mask_rate"])
+            for v in (reference, variant)
+        ]
+        tokens *= costs[0] / costs[1]
+    return fields | {"tokens": round(tokens)}
