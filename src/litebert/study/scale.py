@@ -1,4 +1,4 @@
-"""Scales: how large the models of a study are, and how long they learn, on a laptop or a cluster."""
+"""Scales: how large the models of a study are and how long they learn, laptop to cluster."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,6 +14,12 @@ class Scale:
 
     name: str
     shape: ModelConfig
+    embedding_sizes: tuple[int, ...]
+    """E of the `embedding` study, the largest the hidden size itself."""
+    depths: tuple[int, ...]
+    """Of the `depth` study, each going on from the one before."""
+    widths: tuple[int, ...]
+    """H of the `width` study."""
     vocab_size: int
     """Entries of a vocabulary that is trained on the user's text."""
     tokens: int
@@ -41,7 +47,10 @@ SCALES: dict[str, Scale] = {
             inner_size=512,
             embedding_size=32,
             initializer_range=0.05,
-        ),  # fmt: skip
+        ),
+        embedding_sizes=(8, 32, 64, 128),
+        depths=(1, 2, 3, 6, 12),
+        widths=(64, 128, 256, 512),
         vocab_size=8000,
         tokens=3_000_000,
         recipe={"batch_tokens": 2048, "max_length": 128, "mask_rate": 0.3},
@@ -53,6 +62,9 @@ SCALES: dict[str, Scale] = {
     "gpu": Scale(
         name="gpu",
         shape=PRESETS["albert-base"],
+        embedding_sizes=(64, 128, 256, 768),
+        depths=(1, 3, 6, 12, 24),
+        widths=(512, 1024, 2048, 4096),
         vocab_size=30_000,
         tokens=300_000_000,
         recipe={"batch_tokens": 32_768, "max_length": 128, "mask_rate": 0.15},
@@ -64,6 +76,9 @@ SCALES: dict[str, Scale] = {
     "paper": Scale(
         name="paper",
         shape=PRESETS["albert-base"],
+        embedding_sizes=(64, 128, 256, 768),
+        depths=(1, 3, 6, 12, 24, 48),
+        widths=(1024, 2048, 4096, 6144),
         vocab_size=30_000,
         tokens=125_000 * 4096 * 512,
         recipe={

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from litebert.config import ModelConfig
 from litebert.model.flops import training_flops
 from litebert.study.cell import Cell
 from litebert.study.claims import Claim
 from litebert.study.scale import Scale
+
+Equal = Literal["tokens", "flops", "minutes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +37,11 @@ class Study:
     source: str
     """Table or figure of the paper."""
     variants: Callable[[Scale], list[Variant]]
-    claims: tuple[Claim, ...]
+    claims: Callable[[Scale], tuple[Claim, ...]]
     quick: tuple[str, ...] = ()
     """The variants of `--quick`; all when empty."""
-
-
-Equal = str  # "tokens", "flops" or "minutes"
+    equal: Equal = "tokens"
+    """What all variants get as much of."""
 
 
 def cells_of(
