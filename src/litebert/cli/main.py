@@ -17,6 +17,7 @@ VERBS = {
     "evaluate": "held-out masked-LM and sentence results of a model",
     "finetune": "teach a model a task: GLUE, SQuAD, RACE, tags, or your own file",
     "predict": "answers of a fine-tuned model, one JSON line a row",
+    "study": "a comparison of the paper on your own text: sharing, embeddings, depth, ...",
     "fill-mask": "the likeliest words for [MASK] in a text",
     "convert": "read a model in any known layout, write the Hugging Face layout",
 }

@@ -16,6 +16,14 @@ _VARIABLES = {
     HELD_OUT: "var(--held-out)",
     BASELINE: "var(--baseline)",
 }
+# The same colours where no style sheet is around: a picture of a document, on white.
+_PRINTED = {
+    INK: "#222222",
+    GRID: "#e3e3e3",
+    TRAIN: "#93a5ba",
+    HELD_OUT: "#1f5fae",
+    BASELINE: "#b8590f",
+}
 
 
 def short_number(value: float) -> str:
@@ -63,3 +71,13 @@ def in_page(figure: Any, salt: str) -> str:
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, variable)
     return svg
+
+
+def picture(figure: Any) -> bytes:
+    """A figure as the content of an SVG file, on white."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None})
+    svg = buffer.getvalue()
+    for colour, printed in _PRINTED.items():
+        svg = svg.replace(colour, printed)
+    return svg.encode()

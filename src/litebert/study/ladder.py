@@ -19,6 +19,7 @@ from litebert.interop.load import load, model_directory
 from litebert.model.encoder import Model
 from litebert.runs.finetune_seeds import FinetuneSettings
 from litebert.runs.finetuning import finetune
+from litebert.study.similarity import Similarity, similarity
 from litebert.tasks.blimp import read_blimp, score_blimp
 from litebert.tasks.pseudo_likelihood import pseudo_log_likelihoods
 from litebert.text.batch_settings import BatchSettings
@@ -80,9 +81,18 @@ class Ladder:
         found = self._held_out(model, objective, device)
         if self.blimp is not None:
             found["blimp"] = _blimp(model, tokenizer, self.blimp)
+        scores = {}
         for task, data in self.tasks if tasks else ():
-            found |= self._task(task, data, run, device)
+            scores |= self._task(task, data, run, device)
+        if scores:
+            found |= scores | {"downstream": sum(scores.values()) / len(scores)}
         return found
+
+    def similarity(self, run: Path) -> Similarity:
+        """How far every layer moves its input, on a held-out batch."""
+        batch = self._pairs(self.valid, "mlm+sop").batch(0)
+        packed, _ = to_device(batch, torch.device("cpu"))
+        return similarity(load(run), packed)
 
     def _held_out(self, model: Model, objective: str, device: torch.device) -> dict[str, float]:
         found: dict[str, float] = {}

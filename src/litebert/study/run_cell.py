@@ -6,6 +6,7 @@ own; a Ray task calls `run_cell`. Everything it needs is in the study's director
 
 import json
 import shutil
+import statistics
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -49,13 +50,16 @@ def run_cell(study: Path, name: str) -> dict[str, Any] | None:
         device=choose_device("auto"),
         tasks=not cell.sweep,
     )
-    model = load(run)
+    model, moved = load(run), ladder.similarity(run)
+    figures["distance_spread"] = statistics.pstdev(moved.distance)
+    figures["last_distance"] = moved.distance[-1]
     result = {
         "variant": cell.variant,
         "seed": cell.seed,
         "rates": cell.rates,
         "sweep": cell.sweep,
         "figures": figures,
+        "similarity": asdict(moved),
         "tokens": ended.tokens,
         "steps": ended.step,
         "seconds": ended.seconds,

@@ -126,6 +126,7 @@ EMBEDDING = Study(
     title="How wide embeddings must be",
     question="Is a small E enough?",
     source="Table 3",
+    along=("embedding size E", lambda shape: shape.embedding_size),
     variants=_embedding,
     claims=_embedding_claims,
 )
@@ -161,6 +162,7 @@ GROUPS = Study(
     title="Sharing inside groups",
     question="What does it buy to share inside groups of layers only?",
     source="section 3.1, without a table",
+    along=("groups", lambda shape: shape.groups),
     variants=_groups,
     claims=lambda scale: _group_claims(scale.shape.depth),
 )
@@ -210,6 +212,7 @@ DEPTH = Study(
     title="Depth",
     question="How often is one block worth applying?",
     source="Table 11: each depth goes on from the one before",
+    along=("layers", lambda shape: shape.depth),
     variants=_depth,
     claims=_depth_claims,
 )
@@ -257,6 +260,7 @@ WIDTH = Study(
     title="Width",
     question="How wide should three layers be?",
     source="Table 12",
+    along=("hidden size H", lambda shape: shape.hidden_size),
     variants=_width,
     claims=_width_claims,
 )

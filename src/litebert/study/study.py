@@ -42,6 +42,8 @@ class Study:
     """The variants of `--quick`; all when empty."""
     equal: Equal = "tokens"
     """What all variants get as much of."""
+    along: tuple[str, Callable[[ModelConfig], float]] | None = None
+    """The axis of a curve: its name and where a shape lies on it; bars when left out."""
 
 
 def cells_of(
@@ -51,10 +53,13 @@ def cells_of(
     corpus: dict[str, str],
     seeds: int,
     rates: dict[str, float],
+    share: float = 1.0,
     equal: Equal = "tokens",
     minutes: float | None = None,
 ) -> list[Cell]:
     """The cells of a study: every variant from every seed, at the rates that were chosen.
+
+    `share` is that of the scale's budget which they get.
 
     `corpus` has the shards' data and valid. With equal "flops" the first variant has the scale's
     tokens and the others as many as take as much arithmetic.
@@ -67,7 +72,7 @@ def cells_of(
                 variant=variant.name,
                 seed=seed,
                 shape=variant.shape,
-                recipe=_recipe(variant, variants[0], scale, corpus, equal, minutes, 1.0),
+                recipe=_recipe(variant, variants[0], scale, corpus, equal, minutes, share),
                 rates=rates.get(variant.name, 1.0),
                 starts_from=variant.starts_from and names[variant.starts_from],
             )

@@ -1,0 +1,182 @@
+"""`litebert study`: the comparisons of the paper as commands, on your own text."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from litebert.cli.status_bar import StatusBar
+from litebert.errors import InputError
+from litebert.model.flops import training_flops
+from litebert.study.cell import Cell
+from litebert.study.registry import STUDIES, study_of
+from litebert.study.report import claims_table, figures_table, write_study_report
+from litebert.study.results import StudyResults, read_results
+from litebert.study.run_study import StudySettings, run_study
+from litebert.study.scale import SCALES, ScaleName
+from litebert.study.study import Equal
+
+USAGE = """usage: litebert study NAME --data TEXT --output DIR [...]
+       litebert study list
+       litebert study report DIR
+       litebert study compare DIR DIR ...
+
+{studies}
+
+`litebert study NAME --help` explains every field."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What a study runs on."""
+
+    data: Path
+    """A folder or file of text, or a folder with train/ and valid/ shards (litebert prepare)."""
+    output: Path
+    """Directory of the study; one that was begun goes on."""
+    scale: ScaleName = "cpu"
+    """cpu: models of about a million weights, minutes a run; gpu: albert-base, 300 M tokens; paper:
+    the paper's numbers, which want a cluster."""
+    seeds: int | None = None
+    """Runs of every variant; the scale's when left out."""
+    quick: bool = False
+    """A third of the tokens, two seeds, the main variants, no sweep of the rates."""
+    equal: Equal | None = None
+    """What all variants get as much of; the study's own when left out."""
+    minutes: float | None = None
+    """Minutes of every run, where minutes are what is equal."""
+    engine: Literal["local", "ray"] = "local"
+    """Where the runs go: this machine, or a Ray cluster (RAY_ADDRESS)."""
+    parallel: int | None = None
+    """Runs at once on this machine; as many as its cores allow when left out."""
+    blimp: Path | None = None
+    """BLiMP's file or folder: every model is asked."""
+    tasks: tuple[str, ...] = ()
+    """Tasks that every model is fine-tuned on, as NAME=FOLDER: sst-2=data/glue."""
+    json: bool = False
+    """Print one JSON object with the verdicts on standard output."""
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb; returns the exit code."""
+    if not argv or argv[0] in ("-h", "--help"):
+        names = "\n".join(f"  {s.name:<11} {s.question} ({s.source})" for s in STUDIES.values())
+        print(USAGE.format(studies=names))
+        return 0 if argv else 2
+    verb, rest = argv[0], argv[1:]
+    if verb == "list":
+        return _list()
+    if verb == "report":
+        return _report(rest)
+    if verb == "compare":
+        return _compare(rest)
+    study = study_of(verb)
+    arguments = tyro.cli(
+        Arguments, args=rest, prog=f"litebert study {verb}", description=study.question
+    )
+    scale = SCALES[arguments.scale]
+    cores = os.cpu_count() or 1
+    settings = StudySettings(
+        output=arguments.output,
+        data=arguments.data,
+        seeds=arguments.seeds,
+        quick=arguments.quick,
+        equal=arguments.equal,
+        minutes=arguments.minutes,
+        engine=arguments.engine,
+        parallel=arguments.parallel or max(1, cores // scale.threads),
+        blimp=arguments.blimp,
+        tasks=tuple(_task(text) for text in arguments.tasks),
+    )
+    with _Watch(study.name) as watch:
+        results = run_study(study, scale, settings, watch=watch.watch)
+    page = write_study_report(results, settings.output)
+    _show(results, page, as_json=arguments.json)
+    return 0
+
+
+def _task(text: str) -> tuple[str, Path]:
+    name, _, folder = text.partition("=")
+    if not folder:
+        raise InputError(f"--tasks {text}: give NAME=FOLDER, for instance sst-2=data/glue")
+    return name, Path(folder).resolve()
+
+
+class _Watch(StatusBar):
+    """The bar of a study: its plan up front, then one step a run."""
+
+    work = done = 0.0
+
+    def watch(self, event: str, values: dict[str, Any]) -> None:
+        """Show an event of the study."""
+        if event == "plan":
+            cells = values["cells"]
+            self.work = sum(map(_work, cells))
+            sweep = sum(cell.sweep for cell in cells)
+            self.say(
+                f"plan: {len(cells) - sweep} runs and {sweep} short ones for the rates, "
+                f"{values['parallel']} at once; {self.work:.2g} FLOPs of training"
+            )
+            return
+        cell, figures = values["cell"], values["result"]["figures"]
+        self.done += _work(cell)
+        self.show(self.done / self.work, f"{cell.name}: masked-LM loss {figures['mlm_loss']:.3f}")
+
+
+def _work(cell: Cell) -> float:
+    """FLOPs of a run, or seconds where those are what is given."""
+    recipe = cell.recipe
+    if "tokens" not in recipe:
+        return 60 * recipe["minutes"]
+    flops = training_flops(
+        cell.shape, length=recipe["max_length"], mask_rate=recipe.get("mask_rate", 0.15)
+    )
+    return recipe["tokens"] * flops
+
+
+def _show(results: StudyResults, page: Path, *, as_json: bool) -> None:
+    if as_json:
+        print((page.parent / "results.json").read_text("utf-8"), end="")
+        return
+    console = Console()
+    for rows in (claims_table(results.judgements), figures_table(results)):
+        table = Table(*rows[0])
+        for row in rows[1:]:
+            table.add_row(*row)
+        console.print(table)
+    print(f"report: {page}")
+
+
+def _list() -> int:
+    table = Table("study", "question", "source")
+    for study in STUDIES.values():
+        table.add_row(study.name, study.question, study.source)
+    Console().print(table)
+    return 0
+
+
+def _report(argv: list[str]) -> int:
+    if len(argv) != 1:
+        raise InputError("give the directory of a study: litebert study report DIR")
+    results = read_results(Path(argv[0]))
+    _show(results, write_study_report(results, Path(argv[0])), as_json=False)
+    return 0
+
+
+def _compare(argv: list[str]) -> int:
+    """The verdicts of several runs of one study, at other scales or on other text, side by side."""
+    if len(argv) < 2:
+        raise InputError("give two directories or more: litebert study compare DIR DIR ...")
+    found = [read_results(Path(name)) for name in argv]
+    if len({results.study.name for results in found}) > 1:
+        raise InputError(f"{', '.join(argv)}: these are different studies; compare one study's")
+    table = Table("claim", *argv)
+    for judgements in zip(*(results.judgements for results in found), strict=True):
+        cells = [claims_table([judgement])[1] for judgement in judgements]
+        table.add_row(cells[0][1], *(f"{row[0]}: {row[2]}" for row in cells))
+    Console().print(table)
+    return 0

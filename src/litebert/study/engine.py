@@ -1,0 +1,126 @@
+"""Runs the cells of a study: as processes of this machine, or as tasks of a Ray cluster.
+
+A cell is done in a process of its own, so that one which fails or is killed takes no other along.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from litebert.errors import InputError
+from litebert.study.cell import Cell, claim, read_result
+from litebert.study.run_cell import run_cell
+
+OnDone = Callable[[Cell, dict[str, Any]], None]
+
+
+def run_cells(
+    study: Path,
+    cells: Sequence[Cell],
+    *,
+    engine: str,
+    parallel: int,
+    threads: int,
+    on_done: OnDone = lambda cell, result: None,
+) -> None:
+    """Do all cells that are not done, those that others start from first.
+
+    `parallel` many at once on this machine, `threads` each; a Ray cluster decides by itself.
+    Raises InputError when a cell fails, after the others that were running.
+    """
+    for cell in cells:
+        claim(study, cell)
+    for wave in waves(cells):
+        left = []
+        for cell in wave:
+            result = read_result(study, cell.name)
+            if result is None:
+                left.append(cell)
+            else:
+                on_done(cell, result)
+        if engine == "ray":
+            _on_ray(study, left, threads=threads, on_done=on_done)
+        else:
+            _as_processes(study, left, parallel=parallel, threads=threads, on_done=on_done)
+
+
+def waves(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
+    """Cells in groups, each after those that its members start from."""
+    left, done = list(cells), set()
+    while left:
+        ready = [cell for cell in left if cell.starts_from is None or cell.starts_from in done]
+        assert ready, "a cell starts from one that is not in the study"
+        yield ready
+        done |= {cell.name for cell in ready}
+        left = [cell for cell in left if cell not in ready]
+
+
+def _as_processes(
+    study: Path, cells: Sequence[Cell], *, parallel: int, threads: int, on_done: OnDone
+) -> None:
+    waiting, running = list(cells), {}
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    try:
+        while waiting or running:
+            while waiting and len(running) < parallel:
+                cell = waiting.pop(0)
+                log = study / "cells" / cell.name / "log.txt"
+                with log.open("ab") as file:
+                    command = [sys.executable, "-m", "litebert.study.run_cell"]
+                    running[cell.name] = (
+                        cell,
+                        subprocess.Popen(
+                            [*command, str(study), cell.name],
+                            stdout=file,
+                            stderr=file,
+                            env=environment,
+                        ),
+                    )
+            time.sleep(0.05)
+            for name, (cell, process) in list(running.items()):
+                if process.poll() is None:
+                    continue
+                del running[name]
+                result = read_result(study, name)
+                if result is None:
+                    raise InputError(
+                        f"cell {name} ended with code {process.returncode}: see "
+                        f"{study / 'cells' / name / 'log.txt'}; the same command goes on from there"
+                    )
+                on_done(cell, result)
+    finally:
+        # also on Ctrl-C: every cell saves a checkpoint and ends
+        for _, process in running.values():
+            process.terminate()
+        for _, process in running.values():
+            process.wait()
+
+
+def _on_ray(study: Path, cells: Sequence[Cell], *, threads: int, on_done: OnDone) -> None:
+    try:
+        import ray
+    except ImportError:
+        raise InputError("engine=ray needs Ray: pip install 'litebert[ray]'") from None
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False)
+    gpus = 1 if ray.cluster_resources().get("GPU") else 0
+
+    @ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=3)
+    def task(name: str) -> dict[str, Any] | None:
+        import torch
+
+        torch.set_num_threads(threads)
+        return run_cell(study, name)
+
+    tasks = {task.remote(cell.name): cell for cell in cells}
+    while tasks:
+        (ready,), _ = ray.wait(list(tasks), num_returns=1)
+        cell = tasks.pop(ready)
+        result = ray.get(ready)
+        if result is None:
+            raise InputError(f"cell {cell.name} was stopped: the same command goes on from there")
+        on_done(cell, result)

@@ -1,0 +1,161 @@
+"""The page of a study: verdicts first, then pictures, the table, and what it took.
+
+report.html needs no network; report.md is the same for a repository, with pictures beside it.
+"""
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from litebert.files import write_atomically
+from litebert.runs.drawing import in_page, picture, short_number
+from litebert.runs.page import page, section
+from litebert.study.claims import Finding, Judgement, interval
+from litebert.study.figures import draw_metric, draw_similarity, title_of
+from litebert.study.results import StudyResults, machine_hours
+
+SHOWN = ("mlm_loss", "mlm_accuracy", "sop_accuracy", "nsp_accuracy", "blimp", "downstream")
+
+
+def write_study_report(results: StudyResults, directory: Path) -> Path:
+    """Write report.html and report.md with its pictures; returns the page."""
+    pictures = _pictures(results)
+    sections = [
+        f"<h1>{escape(results.study.title)}</h1>"
+        f'<p class="soft">{escape(results.study.question)} {escape(_budget(results))}</p>',
+        section("Claims", _html_table(claims_table(results.judgements))),
+        *(
+            section(title, f'<div class="panel">{in_page(figure, name)}</div>')
+            for name, (title, figure) in pictures.items()
+        ),
+        section("Figures", _html_table(figures_table(results))),
+        section("What it took", f"<p>{escape(_cost(results))}</p>"),
+    ]
+    footer = f"Written by litebert from results.json. {results.study.source} of Lan et al. 2020."
+    path = directory / "report.html"
+    text = page(results.study.title, sections, footer=footer)
+    write_atomically(path, text.encode("utf-8", "replace"))
+    for name, (_, figure) in pictures.items():
+        write_atomically(directory / "pictures" / f"{name}.svg", picture(figure))
+    write_atomically(directory / "report.md", _markdown(results, pictures).encode())
+    return path
+
+
+def claims_table(judgements: list[Judgement]) -> list[list[str]]:
+    """Verdict, sentence, effect, interval and seeds of every claim, under a head."""
+    rows = [["verdict", "claim", "effect [95 % interval]", "seeds"]]
+    for judgement in judgements:
+        effects = "; ".join(_effect(finding) for finding in judgement.findings) or "-"
+        seeds = min((finding.seeds for finding in judgement.findings), default=0)
+        needed = [f.seeds_needed for f in judgement.findings if f.verdict == "undecided"]
+        note = ""
+        if judgement.verdict == "undecided" and seeds > 1:
+            most = None if None in needed else max(n for n in needed if n)
+            note = f" (about {most} would decide)" if most else " (more than 1,000 would decide)"
+        rows.append([judgement.verdict, judgement.claim.sentence, effects, f"{seeds}{note}"])
+    return rows
+
+
+def _effect(finding: Finding) -> str:
+    limit = finding.contrast.at_least
+    than = f", asked: above {limit:g}" if limit else ""
+    if finding.seeds < 2:
+        return f"{finding.mean:+.3f}{than}"
+    return f"{finding.mean:+.3f} [{finding.low:+.3f}, {finding.high:+.3f}]{than}"
+
+
+def figures_table(results: StudyResults) -> list[list[str]]:
+    """Means over seeds of every variant, with parameters and arithmetic."""
+    metrics = results.metrics
+    shown = [name for name in SHOWN if name in metrics]
+    shown += sorted(set(metrics) - set(shown))
+    head = ["variant", "parameters", "tokens", "training FLOPs", *map(title_of, shown), "seeds"]
+    rows = [head]
+    numbers = {
+        field: results.one_per_variant(field)
+        for field in ("parameters", "tokens", "training_flops")
+    }
+    for name in results.variants:
+        row = [name, f"{numbers['parameters'][name]:,}"]
+        row += [short_number(numbers[field][name]) for field in ("tokens", "training_flops")]
+        seeds = 0
+        for metric in shown:
+            values = list(metrics[metric].get(name, {}).values())
+            seeds = max(seeds, len(values))
+            row.append(_mean(values))
+        rows.append([*row, str(seeds)])
+    return rows
+
+
+def _mean(values: list[float]) -> str:
+    if not values:
+        return "-"
+    if len(values) < 2:
+        return f"{values[0]:.3f}"
+    low, high = interval(np.array(values))
+    return f"{np.mean(values):.3f} ± {(high - low) / 2:.3f}"
+
+
+def _pictures(results: StudyResults) -> dict[str, tuple[str, Any]]:
+    found = {
+        metric: (title_of(metric), draw_metric(results, metric))
+        for metric in SHOWN
+        if metric in results.metrics
+    }
+    by_variant = {}
+    for cell in results.cells:
+        by_variant.setdefault(cell["variant"], cell["similarity"])
+    if results.study.name == "similarity":
+        found["similarity"] = ("From layer to layer", draw_similarity(by_variant))
+    return found
+
+
+def _budget(results: StudyResults) -> str:
+    facts = results.facts
+    quick = ", quick" if facts["quick"] else ""
+    return f"Scale {results.scale.name}{quick}, equal {facts['equal']}, {facts['data']}."
+
+
+def _cost(results: StudyResults) -> str:
+    cells = len(results.cells) + len(results.sweep)
+    hours = machine_hours([*results.cells, *results.sweep])
+    rates = ", ".join(f"{name} {rate:g}" for name, rate in results.facts["rates"].items())
+    swept = f" Factors on the learning rates that the sweep chose: {rates}." if rates else ""
+    return (
+        f"{cells} runs, {hours:.1f} hours of training one after another, on "
+        f"{results.facts['hardware']}, commit {results.facts['commit']}.{swept}"
+    )
+
+
+def _markdown(results: StudyResults, pictures: dict[str, tuple[str, Any]]) -> str:
+    parts = [
+        f"# {results.study.title}",
+        f"{results.study.question} {_budget(results)}",
+        "## Claims",
+        _markdown_table(claims_table(results.judgements)),
+        *(
+            f"## {title}\n\n![{title}](pictures/{name}.svg)"
+            for name, (title, _) in pictures.items()
+        ),
+        "## Figures",
+        _markdown_table(figures_table(results)),
+        "## What it took",
+        _cost(results),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
+
+
+def _html_table(rows: list[list[str]]) -> str:
+    head, *body = (
+        "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row)
+        for tag, row in zip(["th"] + ["td"] * (len(rows) - 1), rows, strict=True)
+    )
+    lines = "".join(f"<tr>{cells}</tr>" for cells in body)
+    return f'<div class="panel"><table><tr>{head}</tr>{lines}</table></div>'

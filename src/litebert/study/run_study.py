@@ -1,0 +1,130 @@
+"""A study from its text to its report: corpus, sweep, cells, claims, pages.
+
+    STUDY/study.json ladder.json corpus/ cells/ results.json report.html report.md
+
+Everything is done cell by cell: a study that was killed goes on with the same command, and ends in
+the same results.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from litebert.errors import InputError
+from litebert.files import write_atomically
+from litebert.study.cell import Cell, read_result
+from litebert.study.corpus import study_corpus
+from litebert.study.engine import run_cells
+from litebert.study.ladder import Ladder
+from litebert.study.results import StudyResults
+from litebert.study.scale import Scale
+from litebert.study.study import Equal, Study, cells_of, chosen_rates, sweep_cells
+from litebert.train.provenance import provenance
+from litebert.train.start import choose_device
+
+Watch = Callable[[str, dict[str, Any]], None]
+
+# Of the full budget, seeds and variants what `--quick` takes.
+QUICK_TOKENS, QUICK_SEEDS = 1 / 3, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySettings:
+    """What a user chooses of a study."""
+
+    output: Path
+    data: Path
+    seeds: int | None = None
+    """Seeds of every variant; the scale's when left out."""
+    quick: bool = False
+    """A third of the tokens, two seeds, the main variants and no sweep."""
+    equal: Equal | None = None
+    minutes: float | None = None
+    """Of a cell, where minutes are what is equal."""
+    engine: Literal["local", "ray"] = "local"
+    parallel: int = 1
+    blimp: Path | None = None
+    tasks: tuple[tuple[str, Path], ...] = ()
+
+
+def run_study(
+    study: Study,
+    scale: Scale,
+    settings: StudySettings,
+    *,
+    watch: Watch = lambda event, values: None,
+) -> StudyResults:
+    """Run a study, or go on with it, and write its results.
+
+    `watch` gets "plan" with all cells and "cell" with each result. Raises InputError for text that
+    cannot be used and for a directory of another study.
+    """
+    settings.output.mkdir(parents=True, exist_ok=True)
+    described = _describe(study, scale, settings)
+    corpus = study_corpus(settings.data, settings.output / "corpus", vocab_size=scale.vocab_size)
+    ladder = Ladder(
+        train=Path(corpus["data"]),
+        valid=Path(corpus["valid"]),
+        max_length=scale.recipe["max_length"],
+        batches=scale.batches,
+        blimp=settings.blimp and settings.blimp.resolve(),
+        tasks=settings.tasks,
+    )
+    ladder.write(settings.output / "ladder.json")
+    variants = study.variants(scale)
+    if settings.quick:
+        variants = [v for v in variants if not study.quick or v.name in study.quick]
+    budget: dict[str, Any] = {"corpus": corpus, "equal": described["equal"]}
+    budget["minutes"] = settings.minutes
+    share = QUICK_TOKENS if settings.quick else 1.0
+    seeds = settings.seeds or (QUICK_SEEDS if settings.quick else scale.seeds)
+    sweep = [] if settings.quick else sweep_cells(variants, scale, **budget)
+    # the rates are not known before the sweep, and no number of the plan depends on them
+    plan = cells_of(variants, scale, seeds=seeds, rates={}, share=share, **budget)
+    watch("plan", {"cells": sweep + plan, "parallel": settings.parallel})
+
+    def on_done(cell: Cell, result: dict[str, Any]) -> None:
+        watch("cell", {"cell": cell, "result": result})
+
+    how = {"engine": settings.engine, "parallel": settings.parallel, "threads": scale.threads}
+    run_cells(settings.output, sweep, **how, on_done=on_done)
+    swept = _results(settings.output, sweep)
+    rates = chosen_rates(variants, swept)
+    cells = cells_of(variants, scale, seeds=seeds, rates=rates, share=share, **budget)
+    run_cells(settings.output, cells, **how, on_done=on_done)
+    results = StudyResults(
+        study=study,
+        scale=scale,
+        facts={**described, "seeds": seeds, "rates": rates, **provenance(choose_device("auto"))},
+        cells=_results(settings.output, cells),
+        sweep=swept,
+    )
+    results.write(settings.output)
+    return results
+
+
+def _describe(study: Study, scale: Scale, settings: StudySettings) -> dict[str, Any]:
+    """Take the directory for this study, or find that it is this study's already."""
+    described = {
+        "study": study.name,
+        "scale": scale.name,
+        "data": str(settings.data.resolve()),
+        "quick": settings.quick,
+        "equal": settings.equal or study.equal,
+        "minutes": settings.minutes,
+    }
+    if described["equal"] == "minutes" and settings.minutes is None:
+        raise InputError(f"study {study.name} compares at equal time: give --minutes of a cell")
+    place = settings.output / "study.json"
+    text = json.dumps(described, indent=2) + "\n"
+    if place.is_file() and place.read_text("utf-8") != text:
+        raise InputError(f"{settings.output} holds another study: choose another --output")
+    write_atomically(place, text.encode())
+    return described
+
+
+def _results(study: Path, cells: list[Cell]) -> list[dict[str, Any]]:
+    found = [read_result(study, cell.name) for cell in cells]
+    return [result for result in found if result is not None]
