@@ -1,11 +1,14 @@
 """Counts of the paper, and parts that add up to real models."""
 
+import json
+
 import pytest
 
 import litebert
+from litebert.cli.main import main
 from litebert.config import PRESETS
 from litebert.study.paper_tables import counted_models
-from litebert.study.size import applied_parameters, as_the_paper_counts, compare, parts
+from litebert.study.size import as_the_paper_counts, compare, measure, parts
 
 
 def test_every_count_of_the_paper_but_two():
@@ -34,9 +37,29 @@ def test_parts_are_those_of_the_model(name):
 
 
 def test_two_billion_parameters_of_computing():
-    assert applied_parameters(PRESETS["albert-xxlarge"]) == 12 * (
+    assert measure(PRESETS["albert-xxlarge"]).applied == 12 * (
         4 * 4096 * 4097 + 2 * 4096 + 4096 * 16384 + 16384 + 16384 * 4096 + 4096 + 2 * 4096
     )
-    assert applied_parameters(PRESETS["albert-xxlarge"]) > 2e9
+    assert measure(PRESETS["albert-xxlarge"]).applied > 2e9
     # positions of width H, and no pooler where nothing is shared
     assert as_the_paper_counts(PRESETS["bert-base"]) == 108_490_752
+
+
+def test_fewer_parameters_are_not_fewer_operations():
+    albert, bert = (measure(PRESETS[name]) for name in ("albert-large", "bert-large"))
+    assert bert.encoder > 18 * albert.encoder
+    assert albert.forward_flops == pytest.approx(bert.forward_flops, rel=0.01)
+
+
+def test_the_command(tmp_path, capsys):
+    assert main(["study", "size", "--json", "--output", str(tmp_path)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["models"]["albert-base"]["encoder"] == 11_683_584
+    missing = [row["name"] for row in found["paper"] if not row["reproduced"]]
+    assert missing == []
+    assert "no sum of the parts gives it" in (tmp_path / "report.md").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("<svg") >= 2
+    assert main(["study", "size", "albert-micro"]) == 0
+    assert "albert-micro" in capsys.readouterr().out
+    assert main(["study", "size", "albert-bse"]) == 2

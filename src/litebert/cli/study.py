@@ -9,6 +9,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from litebert.cli import study_size
 from litebert.cli.status_bar import StatusBar
 from litebert.errors import InputError
 from litebert.model.flops import training_flops
@@ -21,6 +22,7 @@ from litebert.study.scale import SCALES, ScaleName
 from litebert.study.study import Equal
 
 USAGE = """usage: litebert study NAME --data TEXT --output DIR [...]
+       litebert study size [NAME ...]
        litebert study list
        litebert study report DIR
        litebert study compare DIR DIR ...
@@ -68,6 +70,8 @@ def main(argv: list[str]) -> int:
         print(USAGE.format(studies=names))
         return 0 if argv else 2
     verb, rest = argv[0], argv[1:]
+    if verb == "size":
+        return study_size.main(rest)
     if verb == "list":
         return _list()
     if verb == "report":

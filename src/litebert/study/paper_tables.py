@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from litebert.config import PRESETS, ModelConfig
 from litebert.sharing import Sharing
 
+# Table 1, in its order.
+SIX = ("bert-base", "bert-large", "albert-base", "albert-large", "albert-xlarge", "albert-xxlarge")
+
 
 @dataclass(frozen=True)
 class Counted:

@@ -15,6 +15,7 @@ from litebert.runs.page import page, section
 from litebert.study.claims import Finding, Judgement, interval
 from litebert.study.figures import draw_metric, draw_similarity, title_of
 from litebert.study.results import StudyResults, machine_hours
+from litebert.study.tables import html_table, markdown_table
 
 SHOWN = ("mlm_loss", "mlm_accuracy", "sop_accuracy", "nsp_accuracy", "blimp", "downstream")
 
@@ -25,12 +26,12 @@ def write_study_report(results: StudyResults, directory: Path) -> Path:
     sections = [
         f"<h1>{escape(results.study.title)}</h1>"
         f'<p class="soft">{escape(results.study.question)} {escape(_budget(results))}</p>',
-        section("Claims", _html_table(claims_table(results.judgements))),
+        section("Claims", html_table(claims_table(results.judgements))),
         *(
             section(title, f'<div class="panel">{in_page(figure, name)}</div>')
             for name, (title, figure) in pictures.items()
         ),
-        section("Figures", _html_table(figures_table(results))),
+        section("Figures", html_table(figures_table(results))),
         section("What it took", f"<p>{escape(_cost(results))}</p>"),
     ]
     footer = f"Written by litebert from results.json. {results.study.source} of Lan et al. 2020."
@@ -134,28 +135,14 @@ def _markdown(results: StudyResults, pictures: dict[str, tuple[str, Any]]) -> st
         f"# {results.study.title}",
         f"{results.study.question} {_budget(results)}",
         "## Claims",
-        _markdown_table(claims_table(results.judgements)),
+        markdown_table(claims_table(results.judgements)),
         *(
             f"## {title}\n\n![{title}](pictures/{name}.svg)"
             for name, (title, _) in pictures.items()
         ),
         "## Figures",
-        _markdown_table(figures_table(results)),
+        markdown_table(figures_table(results)),
         "## What it took",
         _cost(results),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown_table(rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
-
-
-def _html_table(rows: list[list[str]]) -> str:
-    head, *body = (
-        "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row)
-        for tag, row in zip(["th"] + ["td"] * (len(rows) - 1), rows, strict=True)
-    )
-    lines = "".join(f"<tr>{cells}</tr>" for cells in body)
-    return f'<div class="panel"><table><tr>{head}</tr>{lines}</table></div>'

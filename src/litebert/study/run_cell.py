@@ -4,6 +4,7 @@
 own; a Ray task calls `run_cell`. Everything it needs is in the study's directory.
 """
 
+import fcntl
 import json
 import shutil
 import statistics
@@ -29,10 +30,16 @@ from litebert.train.start import choose_device
 
 
 def run_cell(study: Path, name: str) -> dict[str, Any] | None:
-    """Do a cell, or go on with it, and return its result; None when a signal stopped it."""
-    done = read_result(study, name)
-    if done is not None:
-        return done
+    """Do a cell, or go on with it, and return its result; None when a signal stopped it.
+
+    A cell that another process is at, left over from a study that was killed, is waited for.
+    """
+    with (cell_directory(study, name) / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return read_result(study, name) or _run(study, name)
+
+
+def _run(study: Path, name: str) -> dict[str, Any] | None:
     cell, place = read_cell(study, name), cell_directory(study, name)
     ladder = Ladder.read(study / "ladder.json")
     run = place / "run"

@@ -49,13 +49,37 @@ def parts(config: ModelConfig) -> Parts:
     )
 
 
-def applied_parameters(config: ModelConfig) -> int:
-    """Parameters of blocks times how often a forward pass uses them.
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """What a model weighs and what it computes."""
 
-    The "over two billion parameters' worth of computing" of albert-xxlarge, made exact.
-    """
+    parts: Parts
+    tables: int
+    """Tables, LayerNorm and projection of the embeddings as they are."""
+    tables_unfactorised: int
+    """The same with E = H."""
+    applied: int
+    """Parameters of blocks times how often a forward pass uses them: the "over two billion
+    parameters' worth of computing" of albert-xxlarge, made exact."""
+    forward_flops: float
+    """Operations per token of a forward pass of the encoder over LENGTH tokens."""
+
+    @property
+    def encoder(self) -> int:
+        """Parameters of the encoder with its pooler."""
+        return self.parts.encoder
+
+
+def measure(config: ModelConfig) -> Size:
+    """Count one model."""
     block = size.attention_parameters(config) + size.feed_forward_parameters(config)
-    return len(config.plan) * block
+    return Size(
+        parts=parts(config),
+        tables=size.embedding_parameters(config),
+        tables_unfactorised=size.embedding_parameters(config, factorised=False),
+        applied=len(config.plan) * block,
+        forward_flops=flops.forward_flops(config, length=LENGTH, mask_rate=MASK_RATE),
+    )
 
 
 def as_the_paper_counts(config: ModelConfig) -> int:
@@ -105,8 +129,3 @@ def compare(counted: Counted) -> Comparison:
     """Count a model of the paper in both ways."""
     config = replace(counted.config, vocab_size=30_000)
     return Comparison(counted, parts(config).encoder, as_the_paper_counts(config))
-
-
-def arithmetic(config: ModelConfig) -> float:
-    """Operations per token of a forward pass of the encoder over LENGTH tokens."""
-    return flops.forward_flops(config, length=LENGTH, mask_rate=MASK_RATE)

@@ -1,0 +1,211 @@
+"""Whole studies on a small text: cells, rates, claims, pages; killed and resumed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import litebert
+from litebert.cli.main import main
+from litebert.config import ModelConfig
+from litebert.study.cell import Cell
+from litebert.study.engine import waves
+from litebert.study.registry import STUDIES
+from litebert.study.scale import SCALES, Scale
+from litebert.study.study import cells_of, chosen_rates, sweep_cells
+
+TINY = Scale(
+    name="cpu",
+    shape=ModelConfig(hidden_size=32, heads=2, depth=2, inner_size=64, embedding_size=8),
+    embedding_sizes=(4, 8, 16, 32),
+    depths=(1, 2, 3, 4),
+    widths=(32, 64, 128, 192),
+    vocab_size=120,
+    tokens=6000,
+    recipe={"batch_tokens": 512, "max_length": 64, "mask_rate": 0.2},
+    batches=2,
+    sweep=(0.5, 2.0),
+    seeds=2,
+    threads=1,
+)
+CORPUS = {"data": "train", "valid": "valid"}
+
+
+@pytest.fixture
+def text(tmp_path):
+    draw = np.random.default_rng(0)
+    words = ["".join(draw.choice(list("abcdefghij"), 4)) for _ in range(60)]
+    folder = tmp_path / "text"
+    folder.mkdir()
+    documents = [
+        "\n".join(" ".join(draw.choice(words, 12)) + "." for _ in range(8)) for _ in range(120)
+    ]
+    (folder / "one.txt").write_text("\n\n".join(documents))
+    return folder
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(SCALES, "cpu", TINY)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", STUDIES)
+def test_claims_are_about_variants_that_exist(name, scale):
+    study, variants = STUDIES[name], STUDIES[name].variants(SCALES[scale])
+    names = [variant.name for variant in variants]
+    assert len(names) == len(set(names))
+    assert set(study.quick) <= set(names)
+    for claim in study.claims(SCALES[scale]):
+        for contrast in claim.contrasts:
+            assert set(contrast.weights) <= set(names), claim.name
+    cells = cells_of(variants, SCALES[scale], corpus=CORPUS, seeds=2, rates={}, equal="tokens")
+    assert len({cell.name for cell in cells}) == 2 * len(names)
+    assert [cell for wave in waves(cells) for cell in wave if cell.starts_from is None]
+    for variant in variants:
+        assert variant.shape.plan
+
+
+def test_equal_flops_and_rates():
+    small = replace(TINY.shape, hidden_size=64, inner_size=128)
+    from litebert.study.study import Variant
+
+    variants = [
+        Variant(name="a", shape=TINY.shape),
+        Variant(name="b", shape=small),
+        Variant(name="c", shape=small, starts_from="b"),
+    ]
+    cells = cells_of(variants, TINY, corpus=CORPUS, seeds=1, rates={"b": 2.0}, equal="flops")
+    flops = [
+        cell.recipe["tokens"]
+        * litebert.model.flops.training_flops(cell.shape, length=64, mask_rate=0.2)
+        for cell in cells
+    ]
+    assert flops[0] == pytest.approx(flops[1], rel=1e-3)
+    assert [cell.rates for cell in cells] == [1.0, 2.0, 1.0]
+    sweep = sweep_cells(variants, TINY, corpus=CORPUS)
+    assert [(cell.variant, cell.rates) for cell in sweep] == [
+        ("a", 0.5), ("a", 2.0), ("b", 0.5), ("b", 2.0),
+    ]  # fmt: skip
+    assert all(cell.recipe["tokens"] == 2000 for cell in sweep)
+    losses = {("a", 0.5): 3.0, ("a", 2.0): 2.0, ("b", 0.5): 1.0, ("b", 2.0): 1.5}
+    results = [
+        {"variant": v, "rates": r, "figures": {"mlm_loss": loss}} for (v, r), loss in losses.items()
+    ]
+    assert chosen_rates(variants, results) == {"a": 2.0, "b": 0.5, "c": 0.5}
+
+
+def test_waves_respect_what_starts_from_what():
+    def cell(name, start=None):
+        return Cell(variant=name, seed=0, shape=TINY.shape, recipe={}, starts_from=start)
+
+    chain = [cell("c", "b-seed-0"), cell("a"), cell("b", "a-seed-0"), cell("d")]
+    names = [[member.variant for member in wave] for wave in waves(chain)]
+    assert names == [["a", "d"], ["b"], ["c"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "extra", "runs"),
+    [
+        ("sharing", ["--quick"], 4 * 2),
+        ("depth", ["--seeds", "1"], 2 + 4),
+        ("objective", ["--seeds", "1"], 6 + 3),
+        ("equal-time", ["--seeds", "1", "--minutes", "0.02"], 4 + 2),
+    ],
+)
+def test_a_study_end_to_end(name, extra, runs, text, tiny, tmp_path, capsys):
+    output = tmp_path / "study"
+    argv = ["study", name, "--data", str(text), "--output", str(output), *extra]
+    assert main([*argv, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["cells"]) + len(found["sweep"]) == runs
+    variants = {v.name: v for v in STUDIES[name].variants(TINY)}
+    for cell in found["cells"]:
+        shape = replace(variants[cell["variant"]].shape, vocab_size=120)
+        assert cell["parameters"] == sum(p.numel() for p in litebert.build(shape).parameters())
+        assert set(cell["figures"]) >= {"mlm_loss", "sop_accuracy", "nsp_accuracy"}
+        assert len(cell["similarity"]["cosine"]) == len(shape.plan)
+    verdicts = {claim["verdict"] for claim in found["claims"]}
+    assert verdicts <= {"holds", "does not hold", "undecided", "not run"}
+    page = (output / "report.html").read_text()
+    for claim in found["claims"]:
+        assert claim["claim"].split(" (")[0] in page
+    assert page.index("Claims") < page.index("Figures")
+    assert "pictures/mlm_loss.svg" in (output / "report.md").read_text()
+    # a second call finds everything done
+    before = (output / "results.json").read_bytes()
+    assert main([*argv, "--json"]) == 0
+    assert (output / "results.json").read_bytes() == before
+    assert main(["study", "report", str(output)]) == 0
+    assert main(["study", "compare", str(output), str(output)]) == 0
+
+
+DRIVER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_study import TINY
+from litebert.study.scale import SCALES
+SCALES["cpu"] = TINY
+from litebert.cli.main import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def test_killed_twice_it_ends_as_if_it_had_not_been(text, tiny, tmp_path, capsys):
+    def argv(output):
+        return ["study", "sharing", "--quick", "--seeds", "1", "--data", str(text),
+                "--output", str(output)]  # fmt: skip
+
+    assert main([*argv(tmp_path / "whole"), "--json"]) == 0
+    output = tmp_path / "killed"
+    place = os.path.dirname(__file__)
+    for done in (1, 2):
+        process = subprocess.Popen([sys.executable, "-c", DRIVER, place, *argv(output)])
+        deadline = time.monotonic() + 120
+        while len(list(output.glob("cells/*/result.json"))) < done and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert main([*argv(output), "--json"]) == 0
+    results = [
+        json.loads((directory / "results.json").read_text())
+        for directory in (tmp_path / "whole", output)
+    ]
+    for values in results:
+        for cell in values["cells"]:
+            del cell["seconds"]
+    assert results[0]["cells"] == results[1]["cells"]
+    assert results[0]["claims"] == results[1]["claims"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["sharign"], "did you mean sharing?"),
+        (["sharing", "--data", "nowhere", "--output", "x"], "no text found"),
+        (["equal-time", "--data", "{text}", "--output", "x"], "give --minutes"),
+        (["report", "nowhere"], "no results.json"),
+        (["compare", "one"], "two directories or more"),
+    ],
+)
+def test_bad_input_is_one_line(argv, message, text, tiny, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["study", *(word.format(text=text) for word in argv)]) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
+
+
+def test_another_study_is_not_overwritten(text, tiny, tmp_path, capsys):
+    argv = ["study", "similarity", "--data", str(text), "--output", str(tmp_path / "s")]
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s/study.json").write_text("{}")
+    assert main(argv) == 2
+    assert "holds another study" in capsys.readouterr().err
