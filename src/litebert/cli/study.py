@@ -9,7 +9,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from litebert.cli import study_size
+from litebert.cli import study_size, study_speed
 from litebert.cli.status_bar import StatusBar
 from litebert.errors import InputError
 from litebert.model.flops import training_flops
@@ -22,7 +22,7 @@ from litebert.study.scale import SCALES, ScaleName
 from litebert.study.study import Equal
 
 USAGE = """usage: litebert study NAME --data TEXT --output DIR [...]
-       litebert study size [NAME ...]
+       litebert study size|speed [NAME ...]
        litebert study list
        litebert study report DIR
        litebert study compare DIR DIR ...
@@ -70,8 +70,8 @@ def main(argv: list[str]) -> int:
         print(USAGE.format(studies=names))
         return 0 if argv else 2
     verb, rest = argv[0], argv[1:]
-    if verb == "size":
-        return study_size.main(rest)
+    if verb in ("size", "speed"):
+        return {"size": study_size, "speed": study_speed}[verb].main(rest)
     if verb == "list":
         return _list()
     if verb == "report":

@@ -81,8 +81,8 @@ def write_size_report(
 
 
 def size_rows(sizes: Mapping[str, Size], *, exact: bool = True) -> list[list[str]]:
-    """Parameters, bytes and arithmetic of every model, under a head; in millions unless exact."""
-    head = ["model", "encoder", "tables", "tables, E = H", "blocks", "applied", "MFLOP/token", "MB"]
+    """Parameters, bytes and arithmetic of every model, under a head; rounded unless exact."""
+    head = ["model", "encoder", "tables", "if E = H", "blocks", "applied", "MFLOP/token", "MB"]
     rows = [head]
     for name, found in sizes.items():
         blocks = found.parts.attentions + found.parts.feed_forwards
@@ -90,7 +90,7 @@ def size_rows(sizes: Mapping[str, Size], *, exact: bool = True) -> list[list[str
         rows.append(
             [
                 name,
-                *(f"{count:,}" if exact else f"{count / 1e6:,.1f}M" for count in counts),
+                *(f"{count:,}" if exact else short_number(count) for count in counts),
                 f"{found.forward_flops / 1e6:,.0f}",
                 f"{2 * (found.encoder + found.parts.heads) / 1e6:,.1f}",
             ]
@@ -99,8 +99,9 @@ def size_rows(sizes: Mapping[str, Size], *, exact: bool = True) -> list[list[str
 
 
 SIZE_NOTE = (
-    f"Tables are the embeddings with their projection; applied counts a block as often as a forward "
-    f"pass uses it; FLOPs are those of the encoder over {LENGTH} tokens; MB in bf16 with all heads."
+    f"Tables are the embeddings with their projection, and what they would be with E = H; applied "
+    f"counts a block as often as a pass uses it; FLOPs are those of the encoder over {LENGTH} "
+    f"tokens; MB in bf16 with all heads."
 )
 
 
