@@ -88,6 +88,32 @@ def _curves(results: StudyResults, metric: str) -> Any:
     return figure
 
 
+def draw_learning(results: StudyResults) -> Any:
+    """Held-out loss of every variant over time where that is equal, else over tokens."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    timed = results.facts["equal"] == "minutes"
+    with matplotlib.rc_context(style()):
+        figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+        axes = figure.subplots()
+        lines = dict(enumerate(results.variants))
+        for number, name in lines.items():
+            colour = _COLOURS[number % len(_COLOURS)]
+            dashes = ("-", "--", ":")[number // len(_COLOURS) % 3]
+            for cell in (cell for cell in results.cells if cell["variant"] == name):
+                x = [p["seconds"] / 60 if timed else p["tokens"] / 1e6 for p in cell["curve"]]
+                y = [point["mlm_loss"] for point in cell["curve"]]
+                label = name if cell["seed"] == results.cells[0]["seed"] else None
+                axes.plot(x, y, dashes, color=colour, linewidth=1.2, label=label)
+        axes.set_xlabel("minutes" if timed else "tokens, millions")
+        axes.set_ylabel(title_of("mlm_loss"))
+        axes.legend(fontsize=7)
+    return figure
+
+
 def draw_similarity(by_variant: Mapping[str, Mapping[str, list[float]]]) -> Any:
     """Distance and cosine of input and output by layer, a line a variant."""
     import matplotlib

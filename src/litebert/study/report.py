@@ -13,7 +13,7 @@ from litebert.files import write_atomically
 from litebert.runs.drawing import in_page, picture, short_number
 from litebert.runs.page import page, section
 from litebert.study.claims import Finding, Judgement, interval
-from litebert.study.figures import draw_metric, draw_similarity, title_of
+from litebert.study.figures import draw_learning, draw_metric, draw_similarity, title_of
 from litebert.study.results import StudyResults, machine_hours
 from litebert.study.tables import html_table, markdown_table
 
@@ -105,6 +105,8 @@ def _pictures(results: StudyResults) -> dict[str, tuple[str, Any]]:
         for metric in SHOWN
         if metric in results.metrics
     }
+    over = "time" if results.facts["equal"] == "minutes" else "tokens"
+    found["learning"] = (f"Held-out loss over {over}", draw_learning(results))
     by_variant = {}
     for cell in results.cells:
         by_variant.setdefault(cell["variant"], cell["similarity"])

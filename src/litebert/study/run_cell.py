@@ -21,6 +21,7 @@ from litebert.interop.load import load, model_directory
 from litebert.model.encoder import build
 from litebert.model.flops import training_flops
 from litebert.runs.pretraining import pretrain
+from litebert.runs.record import RunRecord
 from litebert.study.cell import Cell, cell_directory, read_cell, read_result
 from litebert.study.ladder import Ladder
 from litebert.text.tokenizer import load_tokenizer
@@ -67,6 +68,10 @@ def _run(study: Path, name: str) -> dict[str, Any] | None:
         "sweep": cell.sweep,
         "figures": figures,
         "similarity": asdict(moved),
+        "curve": [
+            {name: event[name] for name in ("seconds", "tokens", "mlm_loss")}
+            for event in RunRecord.read(run).of("evaluation")
+        ],
         "tokens": ended.tokens,
         "steps": ended.step,
         "seconds": ended.seconds,

@@ -134,7 +134,7 @@ def _recipe(
     share: float,
 ) -> dict[str, Any]:
     fields = {**scale.recipe, **variant.recipe, **corpus}
-    fields |= {"evaluations": 4, "evaluation_batches": 10}
+    fields |= {"evaluations": 8, "evaluation_batches": 10}
     if equal == "minutes":
         assert minutes is not None
         return fields | {"minutes": share * minutes}
