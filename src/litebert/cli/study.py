@@ -20,6 +20,11 @@ from litebert.study.results import StudyResults, read_results
 from litebert.study.run_study import StudySettings, run_study
 from litebert.study.scale import SCALES, ScaleName
 from litebert.study.study import Equal
+from litebert.train.start import choose_device, choose_dtype
+from litebert.train.utilisation import product_ceiling
+
+# Of the products' rate, what training of small models reaches, evaluations included.
+USUAL_UTILISATION = 0.2
 
 USAGE = """usage: litebert study NAME --data TEXT --output DIR [...]
        litebert study size|speed [NAME ...]
@@ -123,12 +128,20 @@ class _Watch(StatusBar):
             sweep = sum(cell.sweep for cell in cells)
             self.say(
                 f"plan: {len(cells) - sweep} runs and {sweep} short ones for the rates, "
-                f"{values['parallel']} at once; {self.work:.2g} FLOPs of training"
+                f"{values['parallel']} at once, about {self._minutes(cells, values):.0f} minutes"
             )
             return
         cell, figures = values["cell"], values["result"]["figures"]
         self.done += _work(cell)
         self.show(self.done / self.work, f"{cell.name}: masked-LM loss {figures['mlm_loss']:.3f}")
+
+    def _minutes(self, cells: list[Cell], values: dict[str, Any]) -> float:
+        """What the plan takes here, at the share of the products' rate that small models reach."""
+        if "minutes" in cells[-1].recipe:
+            return self.work / 60 / values["parallel"]
+        device = choose_device("auto")
+        ceiling = product_ceiling(device, choose_dtype("auto", device))
+        return self.work / (USUAL_UTILISATION * ceiling) / 60
 
 
 def _work(cell: Cell) -> float:
