@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +17,14 @@ import litebert
 from litebert.cli.main import main
 from litebert.config import ModelConfig
 from litebert.study.cell import Cell
+from litebert.study.corpus import StudyCorpus, study_corpus
 from litebert.study.engine import waves
 from litebert.study.registry import STUDIES
 from litebert.study.scale import SCALES, Scale
 from litebert.study.study import cells_of, chosen_rates, sweep_cells
+from litebert.text.shards import Shards
+from litebert.text.tokenizer import load_tokenizer
+from litebert.train.finetune_recipe import FinetuneRecipe
 
 TINY = Scale(
     name="cpu",
@@ -26,15 +32,17 @@ TINY = Scale(
     embedding_sizes=(4, 8, 16, 32),
     depths=(1, 2, 3, 4),
     widths=(32, 64, 128, 192),
-    vocab_size=120,
+    vocab_size=1000,
     tokens=6000,
+    minutes=0.02,
+    task_recipe=FinetuneRecipe(steps=2),
     recipe={"batch_tokens": 512, "max_length": 64, "mask_rate": 0.2},
     batches=2,
     sweep=(0.5, 2.0),
     seeds=2,
     threads=1,
 )
-CORPUS = {"data": "train", "valid": "valid"}
+CORPUS = StudyCorpus(Path("train"), Path("valid"), Path("thinner"))
 
 
 @pytest.fixture
@@ -116,7 +124,7 @@ def test_waves_respect_what_starts_from_what():
         ("sharing", ["--quick"], 4 * 2),
         ("depth", ["--seeds", "1"], 2 + 4),
         ("objective", ["--seeds", "1"], 6 + 3),
-        ("equal-time", ["--seeds", "1", "--minutes", "0.02"], 4 + 2),
+        ("equal-time", ["--seeds", "1"], 4 + 2),
     ],
 )
 def test_a_study_end_to_end(name, extra, runs, text, tiny, tmp_path, capsys):
@@ -126,8 +134,11 @@ def test_a_study_end_to_end(name, extra, runs, text, tiny, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert len(found["cells"]) + len(found["sweep"]) == runs
     variants = {v.name: v for v in STUDIES[name].variants(TINY)}
+    # the text has no 1,000 pieces: it gets as many as it allows
+    vocabulary = load_tokenizer(output / "corpus/train").vocab_size
+    assert 50 < vocabulary < 100
     for cell in found["cells"]:
-        shape = replace(variants[cell["variant"]].shape, vocab_size=120)
+        shape = replace(variants[cell["variant"]].shape, vocab_size=vocabulary)
         assert cell["parameters"] == sum(p.numel() for p in litebert.build(shape).parameters())
         assert set(cell["figures"]) >= {"mlm_loss", "sop_accuracy", "nsp_accuracy"}
         assert len(cell["similarity"]["cosine"]) == len(shape.plan)
@@ -144,6 +155,49 @@ def test_a_study_end_to_end(name, extra, runs, text, tiny, tmp_path, capsys):
     assert (output / "results.json").read_bytes() == before
     assert main(["study", "report", str(output)]) == 0
     assert main(["study", "compare", str(output), str(output)]) == 0
+
+
+def test_every_so_manieth_document(text, tmp_path):
+    corpus = study_corpus(text, tmp_path / "corpus", vocab_size=60)
+    corpus.thin(8)
+    assert corpus.fields()["data"] == str(tmp_path / "corpus/train")
+    whole, thinned = (Shards.open(corpus.fields(every=n)["data"]).shards[0] for n in (1, 8))
+
+    def documents(shard):
+        ends = shard.segments[shard.documents]
+        paragraphs = shard.segments[shard.paragraphs]
+        return [
+            (
+                shard.tokens[first:last].tolist(),
+                (paragraphs[(paragraphs >= first) & (paragraphs <= last)] - first).tolist(),
+            )
+            for first, last in pairwise(ends)
+        ]
+
+    assert documents(thinned) == documents(whole)[::8]
+    before = (tmp_path / "corpus/train-every-8/index.json").stat().st_mtime_ns
+    corpus.thin(8)
+    assert (tmp_path / "corpus/train-every-8/index.json").stat().st_mtime_ns == before
+
+
+def test_the_same_runs_are_taken_from_another_study(text, tiny, tmp_path, capsys, monkeypatch):
+    shards = tmp_path / "shards"
+    study_corpus(text, shards, vocab_size=60)
+
+    def study(name, *extra):
+        argv = ["study", name, "--data", str(shards), "--output", str(tmp_path / name)]
+        assert main([*argv, "--seeds", "1", "--json", *extra]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    first = study("similarity")
+    again = study("sharing", "--reuse", str(tmp_path / "similarity"))
+    names = {"all shared": "all shared, small E", "nothing shared": "nothing shared, small E"}
+    begun = list((tmp_path / "sharing/cells").glob("*/run"))
+    assert len(begun) == 3 * 8 - 3 * 2
+    by_name = {cell["variant"]: cell for cell in again["cells"]}
+    for cell in first["cells"]:
+        taken = by_name[names[cell["variant"]]]
+        assert taken == cell | {"variant": taken["variant"]}
 
 
 DRIVER = """
@@ -190,7 +244,6 @@ def test_killed_twice_it_ends_as_if_it_had_not_been(text, tiny, tmp_path, capsys
     [
         (["sharign"], "did you mean sharing?"),
         (["sharing", "--data", "nowhere", "--output", "x"], "no text found"),
-        (["equal-time", "--data", "{text}", "--output", "x"], "give --minutes"),
         (["report", "nowhere"], "no results.json"),
         (["compare", "one"], "two directories or more"),
     ],

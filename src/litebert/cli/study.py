@@ -55,7 +55,7 @@ class Arguments:
     equal: Equal | None = None
     """What all variants get as much of; the study's own when left out."""
     minutes: float | None = None
-    """Minutes of every run, where minutes are what is equal."""
+    """Minutes of every run, where minutes are what is equal; the scale's when left out."""
     engine: Literal["local", "ray"] = "local"
     """Where the runs go: this machine, or a Ray cluster (RAY_ADDRESS)."""
     parallel: int | None = None
@@ -64,6 +64,8 @@ class Arguments:
     """BLiMP's file or folder: every model is asked."""
     tasks: tuple[str, ...] = ()
     """Tasks that every model is fine-tuned on, as NAME=FOLDER: sst-2=data/glue."""
+    reuse: tuple[Path, ...] = ()
+    """Directories of other studies: runs that would be the same are taken from there."""
     json: bool = False
     """Print one JSON object with the verdicts on standard output."""
 
@@ -100,6 +102,7 @@ def main(argv: list[str]) -> int:
         parallel=arguments.parallel or max(1, cores // scale.threads),
         blimp=arguments.blimp,
         tasks=tuple(_task(text) for text in arguments.tasks),
+        reuse=arguments.reuse,
     )
     with _Watch(study.name) as watch:
         results = run_study(study, scale, settings, watch=watch.watch)

@@ -11,8 +11,14 @@ from rich.table import Table
 
 from litebert.cli.describe import find
 from litebert.study.paper_tables import SIX, counted_models
-from litebert.study.size import Comparison, Size, compare, measure
-from litebert.study.size_report import SIZE_NOTE, count_rows, size_rows, write_size_report
+from litebert.study.size import Comparison, Size, compare, counted_claims, measure
+from litebert.study.size_report import (
+    SIZE_NOTE,
+    count_rows,
+    counted_rows,
+    size_rows,
+    write_size_report,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +44,7 @@ def main(argv: list[str]) -> int:
         print(json.dumps(_as_json(sizes, comparisons)))
         return 0
     console = Console()
-    for rows in (size_rows(sizes, exact=False), count_rows(comparisons)):
+    for rows in (counted_rows(), size_rows(sizes, exact=False), count_rows(comparisons)):
         table = Table()
         for number, title in enumerate(rows[0]):
             table.add_column(title, no_wrap=number == 0)
@@ -65,4 +71,8 @@ def _as_json(sizes: dict[str, Size], comparisons: list[Comparison]) -> dict[str,
         }
         for comparison in comparisons
     ]
-    return {"models": models, "paper": paper}
+    return {
+        "claims": [asdict(found) for found in counted_claims()],
+        "models": models,
+        "paper": paper,
+    }

@@ -8,13 +8,16 @@ A cell is done when result.json is there; one that was killed goes on from its r
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from litebert.config import ModelConfig
 from litebert.errors import InputError
 from litebert.files import write_atomically
+
+LADDER = "ladder.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,32 @@ def read_cell(study: Path, name: str) -> Cell:
     """The cell that `claim` described."""
     values = json.loads((cell_directory(study, name) / "cell.json").read_text("utf-8"))
     return Cell(**{**values, "shape": ModelConfig(**values["shape"])})
+
+
+def take_result(study: Path, cell: Cell, others: Sequence[Path]) -> None:
+    """Take the result of a cell from another study that has done the same run, whatever its name.
+
+    Studies that ask their models something else, or hold other text, have no run that is the same.
+    """
+    asked = (study / LADDER).read_bytes()
+    for other in others:
+        if read_result(study, cell.name) is not None:
+            return
+        if not (other / LADDER).is_file() or (other / LADDER).read_bytes() != asked:
+            continue
+        for place in sorted((other / "cells").iterdir()):
+            result = read_result(other, place.name)
+            if result is None:
+                continue
+            if replace(read_cell(other, place.name), variant=cell.variant) == _read(cell):
+                text = json.dumps(result | {"variant": cell.variant}, indent=2) + "\n"
+                target = cell_directory(study, cell.name) / "result.json"
+                write_atomically(target, text.encode())
+
+
+def _read(cell: Cell) -> Cell:
+    """A cell as it reads back: lists for tuples."""
+    return replace(cell, recipe=json.loads(json.dumps(cell.recipe)))
 
 
 def read_result(study: Path, name: str) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from litebert.errors import InputError
-from litebert.study.cell import Cell, claim, read_result
+from litebert.study.cell import Cell, claim, read_result, take_result
 from litebert.study.run_cell import run_cell
 
 OnDone = Callable[[Cell, dict[str, Any]], None]
@@ -25,15 +25,21 @@ def run_cells(
     engine: str,
     parallel: int,
     threads: int,
+    reuse: Sequence[Path] = (),
     on_done: OnDone = lambda cell, result: None,
 ) -> None:
     """Do all cells that are not done, those that others start from first.
 
     `parallel` many at once on this machine, `threads` each; a Ray cluster decides by itself.
+    Results of the same runs are taken from the studies in `reuse`.
     Raises InputError when a cell fails, after the others that were running.
     """
+    chained = {cell.starts_from for cell in cells}
     for cell in cells:
         claim(study, cell)
+        # what others start from must have a model here
+        if cell.starts_from is None and cell.name not in chained:
+            take_result(study, cell, reuse)
     for wave in waves(cells):
         left = []
         for cell in wave:

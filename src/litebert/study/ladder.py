@@ -29,6 +29,7 @@ from litebert.text.tokenizer import Tokenizer, load_tokenizer
 from litebert.train.evaluation import evaluate, held_out_batches
 from litebert.train.finetune_recipe import FinetuneRecipe
 from litebert.train.objective import to_device
+from litebert.train.recipe_file import typed_fields
 from litebert.train.start import choose_dtype
 
 SENTENCE_OBJECTIVES = {"sop": "mlm+sop", "nsp": "mlm+nsp"}
@@ -59,7 +60,8 @@ class Ladder:
         for name in ("train", "valid", "blimp"):
             values[name] = values[name] and Path(values[name])
         values["tasks"] = tuple((task, Path(data)) for task, data in values["tasks"])
-        values["task_recipe"] = FinetuneRecipe(**values["task_recipe"])
+        fields = typed_fields(FinetuneRecipe, values["task_recipe"], str(path))
+        values["task_recipe"] = FinetuneRecipe(**fields)
         return cls(**values)
 
     def write(self, path: Path) -> None:

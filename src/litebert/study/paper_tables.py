@@ -37,10 +37,14 @@ def counted_models() -> list[Counted]:
             ("albert-xxlarge", (235, 233, 225)),
         )
     ]
-    for sharing, counts in (("none", (87, 89, 93, 108)), ("all", (10, 12, 16, 31))):
+    sizes: tuple[tuple[Sharing, tuple[int, ...]], ...] = (
+        ("none", (87, 89, 93, 108)),
+        ("all", (10, 12, 16, 31)),
+    )
+    for sharing, counts in sizes:
         for width, millions in zip((64, 128, 256, 768), counts, strict=True):
             rows.append(_base(3, sharing, width, millions))
-    strategies = ("all", "attention", "feed_forward", "none")
+    strategies: tuple[Sharing, ...] = ("all", "attention", "feed_forward", "none")
     for width, counts in ((768, (31, 83, 57, 108)), (128, (12, 64, 38, 89))):
         for sharing, millions in zip(strategies, counts, strict=True):
             rows.append(_base(4, sharing, width, millions))

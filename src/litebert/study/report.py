@@ -32,7 +32,7 @@ def write_study_report(results: StudyResults, directory: Path) -> Path:
             for name, (title, figure) in pictures.items()
         ),
         section("Figures", html_table(figures_table(results))),
-        section("What it took", f"<p>{escape(_cost(results))}</p>"),
+        section("What it took", f"<p>{escape(cost_in_words(results))}</p>"),
     ]
     footer = f"Written by litebert from results.json. {results.study.source} of Lan et al. 2020."
     path = directory / "report.html"
@@ -121,7 +121,8 @@ def _budget(results: StudyResults) -> str:
     return f"Scale {results.scale.name}{quick}, equal {facts['equal']}, {facts['data']}."
 
 
-def _cost(results: StudyResults) -> str:
+def cost_in_words(results: StudyResults) -> str:
+    """Runs, hours and machine of a study, and the rates that its sweep chose."""
     cells = len(results.cells) + len(results.sweep)
     hours = machine_hours([*results.cells, *results.sweep])
     rates = ", ".join(f"{name} {rate:g}" for name, rate in results.facts["rates"].items())
@@ -145,6 +146,6 @@ def _markdown(results: StudyResults, pictures: dict[str, tuple[str, Any]]) -> st
         "## Figures",
         markdown_table(figures_table(results)),
         "## What it took",
-        _cost(results),
+        cost_in_words(results),
     ]
     return "\n\n".join(parts) + "\n"

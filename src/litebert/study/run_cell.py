@@ -22,11 +22,12 @@ from litebert.model.encoder import build
 from litebert.model.flops import training_flops
 from litebert.runs.pretraining import pretrain
 from litebert.runs.record import RunRecord
-from litebert.study.cell import Cell, cell_directory, read_cell, read_result
+from litebert.study.cell import LADDER, Cell, cell_directory, read_cell, read_result
 from litebert.study.ladder import Ladder
 from litebert.text.tokenizer import load_tokenizer
 from litebert.train.checkpoint import checkpoint_directories
 from litebert.train.recipe import PretrainRecipe, RunSettings
+from litebert.train.recipe_file import typed_fields
 from litebert.train.start import choose_device
 
 
@@ -42,7 +43,7 @@ def run_cell(study: Path, name: str) -> dict[str, Any] | None:
 
 def _run(study: Path, name: str) -> dict[str, Any] | None:
     cell, place = read_cell(study, name), cell_directory(study, name)
-    ladder = Ladder.read(study / "ladder.json")
+    ladder = Ladder.read(study / LADDER)
     run = place / "run"
     begun = bool(checkpoint_directories(run / "checkpoints"))
     if not begun:
@@ -97,7 +98,8 @@ def _recipe(study: Path, cell: Cell) -> PretrainRecipe:
     else:
         model = place / "start"
         _as_deep(cell_directory(study, cell.starts_from) / "run", cell.shape, model)
-    return PretrainRecipe(**fields, model=str(model), seed=cell.seed)
+    typed = typed_fields(PretrainRecipe, fields, f"{place}/cell.json")
+    return PretrainRecipe(**typed, model=str(model), seed=cell.seed)
 
 
 def _as_deep(source: Path, shape: ModelConfig, output: Path) -> None:

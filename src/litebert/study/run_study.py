@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from litebert.errors import InputError
 from litebert.files import write_atomically
-from litebert.study.cell import Cell, read_result
+from litebert.study.cell import LADDER, Cell, read_result
 from litebert.study.corpus import study_corpus
 from litebert.study.engine import run_cells
 from litebert.study.ladder import Ladder
@@ -42,11 +42,13 @@ class StudySettings:
     """A third of the tokens, two seeds, the main variants and no sweep."""
     equal: Equal | None = None
     minutes: float | None = None
-    """Of a cell, where minutes are what is equal."""
+    """Of a cell, where minutes are what is equal; the scale's when left out."""
     engine: Literal["local", "ray"] = "local"
     parallel: int = 1
     blimp: Path | None = None
     tasks: tuple[tuple[str, Path], ...] = ()
+    reuse: tuple[Path, ...] = ()
+    """Directories of other studies: runs that would be the same are taken from there."""
 
 
 def run_study(
@@ -64,18 +66,21 @@ def run_study(
     settings.output.mkdir(parents=True, exist_ok=True)
     described = _describe(study, scale, settings)
     corpus = study_corpus(settings.data, settings.output / "corpus", vocab_size=scale.vocab_size)
+    variants = study.variants(scale)
+    if settings.quick:
+        variants = [v for v in variants if not study.quick or v.name in study.quick]
+    for variant in variants:
+        corpus.thin(variant.every)
     ladder = Ladder(
-        train=Path(corpus["data"]),
-        valid=Path(corpus["valid"]),
+        train=corpus.train,
+        valid=corpus.valid,
         max_length=scale.recipe["max_length"],
         batches=scale.batches,
         blimp=settings.blimp and settings.blimp.resolve(),
         tasks=settings.tasks,
+        task_recipe=scale.task_recipe,
     )
-    ladder.write(settings.output / "ladder.json")
-    variants = study.variants(scale)
-    if settings.quick:
-        variants = [v for v in variants if not study.quick or v.name in study.quick]
+    ladder.write(settings.output / LADDER)
     budget: dict[str, Any] = {"corpus": corpus, "equal": described["equal"]}
     budget["minutes"] = settings.minutes
     share = QUICK_TOKENS if settings.quick else 1.0
@@ -88,7 +93,8 @@ def run_study(
     def on_done(cell: Cell, result: dict[str, Any]) -> None:
         watch("cell", {"cell": cell, "result": result})
 
-    how = {"engine": settings.engine, "parallel": settings.parallel, "threads": scale.threads}
+    how: dict[str, Any] = {"engine": settings.engine, "parallel": settings.parallel}
+    how |= {"threads": scale.threads, "reuse": settings.reuse}
     run_cells(settings.output, sweep, **how, on_done=on_done)
     swept = _results(settings.output, sweep)
     rates = chosen_rates(variants, swept)
@@ -115,8 +121,6 @@ def _describe(study: Study, scale: Scale, settings: StudySettings) -> dict[str, 
         "equal": settings.equal or study.equal,
         "minutes": settings.minutes,
     }
-    if described["equal"] == "minutes" and settings.minutes is None:
-        raise InputError(f"study {study.name} compares at equal time: give --minutes of a cell")
     place = settings.output / "study.json"
     text = json.dumps(described, indent=2) + "\n"
     if place.is_file() and place.read_text("utf-8") != text:

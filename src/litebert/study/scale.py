@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from litebert.config import PRESETS, ModelConfig
+from litebert.train.finetune_recipe import FinetuneRecipe
 
 ScaleName = Literal["cpu", "gpu", "paper"]
 
@@ -24,14 +25,18 @@ class Scale:
     """Entries of a vocabulary that is trained on the user's text."""
     tokens: int
     """Budget of every cell."""
+    minutes: float
+    """Budget where minutes are what is equal."""
     recipe: dict[str, Any] = field(default_factory=dict)
     """Fields of the pretraining recipe, the same for all cells."""
+    task_recipe: FinetuneRecipe = FinetuneRecipe()  # noqa: RUF009  (frozen)
+    """Of the tasks that cells are fine-tuned on."""
     batches: int
     """Held-out batches of 4,096 tokens."""
     sweep: tuple[float, ...]
     """Factors on the learning rates that are tried for every variant, at `sweep_share` of the
     budget; none when there is one."""
-    sweep_share: float = 1 / 3
+    sweep_share: float = 1 / 4
     seeds: int
     threads: int
     """Threads of a cell; a GPU instead where there is one."""
@@ -52,8 +57,11 @@ SCALES: dict[str, Scale] = {
         depths=(1, 2, 3, 6, 12),
         widths=(64, 128, 256, 512),
         vocab_size=8000,
-        tokens=3_000_000,
+        tokens=2_000_000,
+        minutes=4,
         recipe={"batch_tokens": 2048, "max_length": 128, "mask_rate": 0.3},
+        # such small models want ten times the rate of the base size
+        task_recipe=FinetuneRecipe(lr=4e-4, epochs=2, evaluations=2),
         batches=100,
         sweep=(0.5, 1.0, 2.0),
         seeds=3,
@@ -67,6 +75,7 @@ SCALES: dict[str, Scale] = {
         widths=(512, 1024, 2048, 4096),
         vocab_size=30_000,
         tokens=300_000_000,
+        minutes=15,
         recipe={"batch_tokens": 32_768, "max_length": 128, "mask_rate": 0.15},
         batches=500,
         sweep=(0.5, 1.0, 2.0),
@@ -81,6 +90,7 @@ SCALES: dict[str, Scale] = {
         widths=(1024, 2048, 4096, 6144),
         vocab_size=30_000,
         tokens=125_000 * 4096 * 512,
+        minutes=34 * 60,
         recipe={
             "initialization": "paper",
             "batch_tokens": 32_768,

@@ -5,7 +5,7 @@ Every count of Tables 1, 3, 4 and 12 beside ours, from configurations alone.
 
 from dataclasses import dataclass, replace
 
-from litebert.config import ModelConfig
+from litebert.config import PRESETS, ModelConfig
 from litebert.model import flops, size
 from litebert.study.paper_tables import Counted
 
@@ -93,6 +93,34 @@ def as_the_paper_counts(config: ModelConfig) -> int:
     found = parts(config)
     pooler = 0 if config.sharing == "none" else found.pooler
     return found.encoder - found.pooler + pooler + wide_positions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counting:
+    """A claim that counting decides, without a run."""
+
+    sentence: str
+    effect: str
+    holds: bool
+
+
+def counted_claims() -> list[Counting]:
+    """What sharing does to parameters and what it does not do to arithmetic, on the paper's models.
+
+    Ratios are those of the encoder; operations are those of a forward pass.
+    """
+    names = ("albert-large", "albert-xxlarge", "bert-large")
+    large, xxlarge, bert = (measure(PRESETS[name]) for name in names)
+    fewer = [bert.encoder / model.encoder for model in (large, xxlarge)]
+    more = [model.forward_flops / bert.forward_flops for model in (large, xxlarge)]
+    return [
+        Counting(
+            sentence="Fewer parameters do not mean fewer operations.",
+            effect=f"albert-large and albert-xxlarge have 1/{fewer[0]:.1f} and 1/{fewer[1]:.1f} of "
+            f"bert-large's parameters, {more[0]:.2f} and {more[1]:.2f} times its operations",
+            holds=all(few > 1 for few in fewer) and all(times > 0.99 for times in more),
+        )
+    ]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from litebert.runs.drawing import (
 from litebert.runs.page import page, section
 from litebert.runs.plan_diagram import plan_svg
 from litebert.sharing import Sharing, SharingPlan
-from litebert.study.size import LENGTH, Comparison, Size
+from litebert.study.size import LENGTH, Comparison, Size, counted_claims
 from litebert.study.tables import html_table, markdown_table
 
 _COLOURS = {
@@ -52,6 +52,7 @@ def write_size_report(
     sections = [
         "<h1>What factorising and sharing save</h1>"
         '<p class="soft">Counted from configurations, to the unit; nothing was trained.</p>',
+        section("Claims", html_table(counted_rows())),
         section("Parameters by part", f'<div class="panel">{in_page(bars, "parts")}</div>'),
         section("Models", f"<p>{escape(SIZE_NOTE)}</p>{html_table(size_rows(sizes))}"),
         section(
@@ -69,6 +70,8 @@ def write_size_report(
         write_atomically(directory / "pictures" / f"{name}.svg", picture(figure))
     parts = [
         "# What factorising and sharing save",
+        "## Claims",
+        markdown_table(counted_rows()),
         "![Parameters by part](pictures/parts.svg)",
         SIZE_NOTE,
         markdown_table(size_rows(sizes)),
@@ -103,6 +106,15 @@ SIZE_NOTE = (
     f"counts a block as often as a pass uses it; FLOPs are those of the encoder over {LENGTH} "
     f"tokens; MB in bf16 with all heads."
 )
+
+
+def counted_rows() -> list[list[str]]:
+    """The claims that counting decides, under the head of a study's claims."""
+    rows = [["verdict", "claim", "effect", "seeds"]]
+    for found in counted_claims():
+        verdict = "holds" if found.holds else "does not hold"
+        rows.append([verdict, found.sentence, found.effect, "counted"])
+    return rows
 
 
 def count_rows(comparisons: Sequence[Comparison]) -> list[list[str]]:

@@ -8,6 +8,7 @@ from litebert.config import ModelConfig
 from litebert.model.flops import training_flops
 from litebert.study.cell import Cell
 from litebert.study.claims import Claim
+from litebert.study.corpus import StudyCorpus
 from litebert.study.scale import Scale
 
 Equal = Literal["tokens", "flops", "minutes"]
@@ -23,6 +24,8 @@ class Variant:
     """Fields that differ from the scale's recipe."""
     starts_from: str | None = None
     """The variant whose weights of the same seed it begins with."""
+    every: int = 1
+    """Of the training documents it sees every so manieth alone."""
     paper: dict[str, float] = field(default_factory=dict)
     """What the paper prints for it: shown beside ours, never mixed."""
 
@@ -50,7 +53,7 @@ def cells_of(
     variants: list[Variant],
     scale: Scale,
     *,
-    corpus: dict[str, str],
+    corpus: StudyCorpus,
     seeds: int,
     rates: dict[str, float],
     share: float = 1.0,
@@ -59,10 +62,9 @@ def cells_of(
 ) -> list[Cell]:
     """The cells of a study: every variant from every seed, at the rates that were chosen.
 
-    `share` is that of the scale's budget which they get.
-
-    `corpus` has the shards' data and valid. With equal "flops" the first variant has the scale's
-    tokens and the others as many as take as much arithmetic.
+    `share` is that of the scale's budget which they get. With equal "flops" the first variant has
+    the scale's tokens and the others as many as take as much arithmetic; with "minutes" all have
+    the scale's, or those that are given.
     """
     cells = []
     for seed in range(seeds):
@@ -85,7 +87,7 @@ def sweep_cells(
     variants: list[Variant],
     scale: Scale,
     *,
-    corpus: dict[str, str],
+    corpus: StudyCorpus,
     equal: Equal = "tokens",
     minutes: float | None = None,
 ) -> list[Cell]:
@@ -128,16 +130,15 @@ def _recipe(
     variant: Variant,
     reference: Variant,
     scale: Scale,
-    corpus: dict[str, str],
+    corpus: StudyCorpus,
     equal: Equal,
     minutes: float | None,
     share: float,
 ) -> dict[str, Any]:
-    fields = {**scale.recipe, **variant.recipe, **corpus}
+    fields = {**scale.recipe, **variant.recipe, **corpus.fields(every=variant.every)}
     fields |= {"evaluations": 8, "evaluation_batches": 10}
     if equal == "minutes":
-        assert minutes is not None
-        return fields | {"minutes": share * minutes}
+        return fields | {"minutes": share * (minutes or scale.minutes)}
     tokens = share * scale.tokens
     if equal == "flops":
         costs = [

@@ -98,6 +98,7 @@ def _recipe(scale: Scale) -> list[Variant]:
     return [
         Variant(name="no dropout", shape=shape),
         Variant(name="dropout 0.1", shape=dropped),
+        Variant(name="an eighth of the text", shape=shape, every=8),
         *(
             Variant(
                 name=f"masks {label}",
@@ -111,15 +112,20 @@ def _recipe(scale: Scale) -> list[Variant]:
 
 RECIPE = Study(
     name="recipe",
-    title="Dropout, and how much is masked",
-    question="What does dropout cost, and how many tokens should be predicted?",
-    source="Table 8; the budget of masks is in no table",
+    title="Dropout, more text, and how much is masked",
+    question="What does dropout cost, what does more text bring, and how many tokens to predict?",
+    source="Tables 7 and 8; the budget of masks is in no table",
     variants=_recipe,
     claims=lambda scale: (
         Claim(
             "dropout hurts",
             "Without dropout the held-out loss is lower.",
             (better("mlm_loss", "no dropout", "dropout 0.1"),),
+        ),
+        Claim(
+            "more text helps",
+            "At equal tokens the whole text is better than an eighth of it, seen more often.",
+            (better("mlm_loss", "no dropout", "an eighth of the text"),),
         ),
         Claim(
             "20 of 512 is too few",

@@ -28,10 +28,12 @@ def train_tokenizer(
     cased: bool = False,
     keep_accents: bool = False,
     sample: int = 10_000_000,
+    at_most: bool = False,
 ) -> Tokenizer:
     """Train an ALBERT tokenizer on lines of text: pad 0, unk 1, [CLS] 2, [SEP] 3, [MASK] 4.
 
-    `sample` lines at most, drawn at random, are trained on. A piece that glues a comma to a digit
+    `sample` lines at most, drawn at random, are trained on. With `at_most` a text that cannot fill
+    the vocabulary gets a smaller one. A piece that glues a comma to a digit
     is put out of reach in the model itself, so that every convention gives the same ids.
 
     Raises InputError when the text is empty or cannot fill the vocabulary (naming the maximum).
@@ -45,6 +47,7 @@ def train_tokenizer(
             model_writer=out,
             model_type="unigram",
             vocab_size=vocab_size,
+            hard_vocab_limit=not at_most,
             pad_id=0,
             unk_id=1,
             bos_id=-1,
