@@ -7,3 +7,7 @@ class InputError(ValueError):
     The command line prints the message and exits with code 2; every other exception is a
     fault of ours and exits with code 1.
     """
+
+
+class DivergenceError(InputError):
+    """A training run whose loss or gradient was not finite, again and again."""

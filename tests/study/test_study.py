@@ -42,7 +42,7 @@ TINY = Scale(
     seeds=2,
     threads=1,
 )
-CORPUS = StudyCorpus(Path("train"), Path("valid"), Path("thinner"))
+CORPUS = StudyCorpus(Path("train"), Path("valid"), Path("thinner"), 120)
 
 
 @pytest.fixture
@@ -92,7 +92,9 @@ def test_equal_flops_and_rates():
     cells = cells_of(variants, TINY, corpus=CORPUS, seeds=1, rates={"b": 2.0}, equal="flops")
     flops = [
         cell.recipe["tokens"]
-        * litebert.model.flops.training_flops(cell.shape, length=64, mask_rate=0.2)
+        * litebert.model.flops.training_flops(
+            replace(cell.shape, vocab_size=120), length=64, mask_rate=102 / 512
+        )
         for cell in cells
     ]
     assert flops[0] == pytest.approx(flops[1], rel=1e-3)
@@ -197,7 +199,8 @@ def test_the_same_runs_are_taken_from_another_study(text, tiny, tmp_path, capsys
     by_name = {cell["variant"]: cell for cell in again["cells"]}
     for cell in first["cells"]:
         taken = by_name[names[cell["variant"]]]
-        assert taken == cell | {"variant": taken["variant"]}
+        source = {"taken_from": str(tmp_path / "similarity")}
+        assert taken == cell | {"variant": taken["variant"]} | source
 
 
 DRIVER = """

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -12,14 +13,13 @@ from rich.table import Table
 from litebert.cli import study_size, study_speed
 from litebert.cli.status_bar import StatusBar
 from litebert.errors import InputError
-from litebert.model.flops import training_flops
 from litebert.study.cell import Cell
 from litebert.study.registry import STUDIES, study_of
 from litebert.study.report import claims_table, figures_table, write_study_report
 from litebert.study.results import StudyResults, read_results
 from litebert.study.run_study import StudySettings, run_study
 from litebert.study.scale import SCALES, ScaleName
-from litebert.study.study import Equal
+from litebert.study.study import Equal, flops_per_token
 from litebert.train.start import choose_device, choose_dtype
 from litebert.train.utilisation import product_ceiling
 
@@ -46,8 +46,8 @@ class Arguments:
     output: Path
     """Directory of the study; one that was begun goes on."""
     scale: ScaleName = "cpu"
-    """cpu: models of about a million weights, minutes a run; gpu: albert-base, 300 M tokens; paper:
-    the paper's numbers, which want a cluster."""
+    """cpu: models of about a million weights, minutes a run; gpu: albert-base, 300 M tokens a run;
+    paper: the paper's recipe and budget on albert-base's shapes, one seed, a GPU a run."""
     seeds: int | None = None
     """Runs of every variant; the scale's when left out."""
     quick: bool = False
@@ -90,7 +90,13 @@ def main(argv: list[str]) -> int:
         Arguments, args=rest, prog=f"litebert study {verb}", description=study.question
     )
     scale = SCALES[arguments.scale]
-    cores = os.cpu_count() or 1
+    for name in ("seeds", "parallel", "minutes"):
+        value = getattr(arguments, name)
+        if value is not None and not value > 0:
+            raise InputError(f"--{name} {value} must be above 0")
+    equal = arguments.equal or study.equal
+    if arguments.minutes is not None and equal != "minutes":
+        raise InputError(f"--minutes is for --equal minutes; this study compares at equal {equal}")
     settings = StudySettings(
         output=arguments.output,
         data=arguments.data,
@@ -99,7 +105,7 @@ def main(argv: list[str]) -> int:
         equal=arguments.equal,
         minutes=arguments.minutes,
         engine=arguments.engine,
-        parallel=arguments.parallel or max(1, cores // scale.threads),
+        parallel=arguments.parallel or _places(scale.threads),
         blimp=arguments.blimp,
         tasks=tuple(_task(text) for text in arguments.tasks),
         reuse=arguments.reuse,
@@ -109,6 +115,11 @@ def main(argv: list[str]) -> int:
     page = write_study_report(results, settings.output)
     _show(results, page, as_json=arguments.json)
     return 0
+
+
+def _places(threads: int) -> int:
+    """Runs at once: one a GPU, or as many as the cores allow."""
+    return torch.cuda.device_count() or max(1, (os.cpu_count() or 1) // threads)
 
 
 def _task(text: str) -> tuple[str, Path]:
@@ -136,7 +147,8 @@ class _Watch(StatusBar):
             return
         cell, figures = values["cell"], values["result"]["figures"]
         self.done += _work(cell)
-        self.show(self.done / self.work, f"{cell.name}: masked-LM loss {figures['mlm_loss']:.3f}")
+        loss = f"masked-LM loss {figures['mlm_loss']:.3f}" if figures else "diverged"
+        self.show(self.done / self.work, f"{cell.name}: {loss}")
 
     def _minutes(self, cells: list[Cell], values: dict[str, Any]) -> float:
         """What the plan takes here, at the share of the products' rate that small models reach."""
@@ -152,10 +164,7 @@ def _work(cell: Cell) -> float:
     recipe = cell.recipe
     if "tokens" not in recipe:
         return 60 * recipe["minutes"]
-    flops = training_flops(
-        cell.shape, length=recipe["max_length"], mask_rate=recipe.get("mask_rate", 0.15)
-    )
-    return recipe["tokens"] * flops
+    return recipe["tokens"] * flops_per_token(cell.shape, recipe, cell.shape.vocab_size)
 
 
 def _show(results: StudyResults, page: Path, *, as_json: bool) -> None:
@@ -197,6 +206,11 @@ def _compare(argv: list[str]) -> int:
     table = Table("claim", *argv)
     for judgements in zip(*(results.judgements for results in found), strict=True):
         cells = [claims_table([judgement])[1] for judgement in judgements]
-        table.add_row(cells[0][1], *(f"{row[0]}: {row[2]}" for row in cells))
+        # a sentence may name the sizes of its scale
+        same = len({row[1] for row in cells}) == 1
+        table.add_row(
+            judgements[0].claim.name,
+            *(f"{row[0]}: {row[2]}" + ("" if same else f" ({row[1]})") for row in cells),
+        )
     Console().print(table)
     return 0

@@ -16,6 +16,7 @@ from typing import Any
 from litebert.config import ModelConfig
 from litebert.errors import InputError
 from litebert.files import write_atomically
+from litebert.train.recipe_file import differences
 
 LADDER = "ladder.json"
 
@@ -35,6 +36,8 @@ class Cell:
     """Factor on the recipe's learning rates."""
     starts_from: str | None = None
     """Name of the cell whose weights this one begins with."""
+    stage: int = 0
+    """How many cells that one goes on from, itself included: each stage draws other text."""
     sweep: bool = False
     """Whether it only helps to choose the rates."""
 
@@ -59,7 +62,10 @@ def claim(study: Path, cell: Cell) -> None:
     described = (json.dumps(asdict(cell), indent=2) + "\n").encode()
     place = cell_directory(study, cell.name) / "cell.json"
     if place.is_file() and place.read_bytes() != described:
-        raise InputError(f"{place.parent} was begun with other settings: choose another --output")
+        differs = differences(place.read_text("utf-8"), described.decode())
+        raise InputError(
+            f"{place.parent} was begun with other settings ({differs}): choose another --output"
+        )
     write_atomically(place, described)
 
 
@@ -72,20 +78,27 @@ def read_cell(study: Path, name: str) -> Cell:
 def take_result(study: Path, cell: Cell, others: Sequence[Path]) -> None:
     """Take the result of a cell from another study that has done the same run, whatever its name.
 
-    Studies that ask their models something else, or hold other text, have no run that is the same.
+    Raises InputError for a directory that is no study, and for a study of other text or one that
+    asks its models something else: no run there can be the same.
     """
-    asked = (study / LADDER).read_bytes()
+    asked = (study / LADDER).read_text("utf-8")
     for other in others:
         if read_result(study, cell.name) is not None:
             return
-        if not (other / LADDER).is_file() or (other / LADDER).read_bytes() != asked:
-            continue
+        if not (other / LADDER).is_file():
+            raise InputError(f"--reuse {other}: no study there: check the path")
+        if differs := differences((other / LADDER).read_text("utf-8"), asked):
+            raise InputError(
+                f"--reuse {other}: another text or other questions ({differs}); --data "
+                f"{other}/corpus takes its text"
+            )
         for place in sorted((other / "cells").iterdir()):
             result = read_result(other, place.name)
             if result is None:
                 continue
             if replace(read_cell(other, place.name), variant=cell.variant) == _read(cell):
-                text = json.dumps(result | {"variant": cell.variant}, indent=2) + "\n"
+                taken = result | {"variant": cell.variant, "taken_from": str(other)}
+                text = json.dumps(taken, indent=2) + "\n"
                 target = cell_directory(study, cell.name) / "result.json"
                 write_atomically(target, text.encode())
 

@@ -16,6 +16,7 @@ Verdict = Literal["holds", "does not hold", "undecided", "not run"]
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+POWER = 0.8
 # Beyond so many seeds nobody runs a study: the effect is called too small to matter.
 MOST_SEEDS = 1000
 
@@ -53,8 +54,8 @@ class Finding:
     """95 % interval of the mean."""
     seeds: int
     seeds_needed: int | None
-    """How many seeds would tell it from `at_least`, at this mean and spread; None when it is told
-    apart, or when more than MOST_SEEDS are needed."""
+    """How many seeds would most likely tell it from `at_least`, at this mean and spread; None when
+    it is told apart, or when more than MOST_SEEDS are needed."""
 
     @property
     def verdict(self) -> Verdict:
@@ -109,7 +110,7 @@ def measure(contrast: Contrast, by_seed: np.ndarray) -> Finding:
     )
     if finding.verdict != "undecided" or count < 2:
         return finding
-    needed = seeds_needed(mean - contrast.at_least, float(by_seed.std(ddof=1)))
+    needed = seeds_needed(mean - contrast.at_least, float(by_seed.std(ddof=1)), more_than=count)
     return Finding(**{**vars(finding), "seeds_needed": needed})
 
 
@@ -118,11 +119,15 @@ def interval(by_seed: np.ndarray) -> tuple[float, float]:
 
     Resampled means of n values spread too little by sqrt((n - 1) / n), and their quantiles are
     those of a normal distribution; the deviations are multiplied by what Student's t needs instead
-    (Hesterberg 2015, section 4). One seed has no interval.
+    (Hesterberg 2015, section 4). Two seeds leave nothing to draw from and get Student's interval,
+    one seed has none.
     """
     count = len(by_seed)
     if count < 2:
         return -math.inf, math.inf
+    if count == 2:
+        half = stats.t.ppf((1 + LEVEL) / 2, 1) * by_seed.std(ddof=1) / math.sqrt(2)
+        return float(by_seed.mean() - half), float(by_seed.mean() + half)
     draw = np.random.Generator(np.random.Philox(20191012))
     means = by_seed[draw.integers(0, count, (RESAMPLES, count))].mean(1)
     tail = (1 - LEVEL) / 2
@@ -133,10 +138,13 @@ def interval(by_seed: np.ndarray) -> tuple[float, float]:
     return float(mean + wider * (low - mean)), float(mean + wider * (high - mean))
 
 
-def seeds_needed(distance: float, deviation: float) -> int | None:
-    """Seeds whose interval would leave out a value so far from the mean; None above MOST_SEEDS."""
-    for count in range(2, MOST_SEEDS + 1):
-        half = stats.t.ppf((1 + LEVEL) / 2, count - 1) * deviation / math.sqrt(count)
-        if half < abs(distance):
+def seeds_needed(distance: float, deviation: float, *, more_than: int = 1) -> int | None:
+    """Seeds of which four studies in five would tell a mean so far off from its limit.
+
+    None above MOST_SEEDS.
+    """
+    for count in range(more_than + 1, MOST_SEEDS + 1):
+        spread = stats.t.ppf((1 + LEVEL) / 2, count - 1) + stats.norm.ppf(POWER)
+        if spread * deviation / math.sqrt(count) < abs(distance):
             return count
     return None

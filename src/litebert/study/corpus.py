@@ -1,5 +1,6 @@
 """The text that all cells of a study read: prepared shards, or a user's files made into such."""
 
+import shutil
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -14,8 +15,9 @@ from litebert.text.shards import INDEX, Shards
 from litebert.text.tokenizer import load_tokenizer
 from litebert.text.vocabulary import train_tokenizer
 
-# Every 30th document is held out, at most this many.
-EVERY, MOST_HELD_OUT = 30, 2000
+# Every 30th document is held out, at most so many and at least two: what does not follow a text has
+# to come from another one.
+EVERY, MOST_HELD_OUT, LEAST = 30, 2000, 2
 ENDINGS = (".txt", ".md", ".jsonl", ".parquet", ".txt.gz", ".jsonl.gz", ".txt.zst", ".jsonl.zst")
 
 
@@ -27,6 +29,7 @@ class StudyCorpus:
     valid: Path
     thinner: Path
     """Where copies with fewer documents go."""
+    vocab_size: int
 
     def fields(self, *, every: int = 1) -> dict[str, str]:
         """The recipe fields data and valid of a variant that sees every so manieth document."""
@@ -37,6 +40,8 @@ class StudyCorpus:
         output = self._thinned(every)
         if (output / INDEX).is_file():
             return
+        # what a killed call left has no index
+        shutil.rmtree(output, ignore_errors=True)
         shards = Shards.open(self.train)
         writer = ShardWriter(output, tokenizer=load_tokenizer(shards.tokenizer_path))
         for shard in shards.shards:
@@ -62,8 +67,8 @@ def study_corpus(data: Path, output: Path, *, vocab_size: int) -> StudyCorpus:
 
     A folder with train/ and valid/ made by `litebert prepare` is taken as it is. Text gets a
     vocabulary of its own, of at most `vocab_size` pieces, and shards under `output`, which are
-    found again on a second call. Raises InputError for a folder without text, and for text of fewer
-    than two documents.
+    found again on a second call. Raises InputError for a folder without text, for text of fewer
+    than four documents, and where no document has two sentences.
     """
     prepared = {name: data / name for name in ("train", "valid")}
     if not all((place / INDEX).is_file() for place in prepared.values()):
@@ -71,17 +76,33 @@ def study_corpus(data: Path, output: Path, *, vocab_size: int) -> StudyCorpus:
         if not all((place / INDEX).is_file() for place in prepared.values()):
             _prepare(data, prepared, vocab_size)
     train, valid = (place.resolve() for place in prepared.values())
-    return StudyCorpus(train, valid, output.resolve())
+    for place in (train, valid):
+        _check(Shards.open(place), data)
+    vocab_size = Shards.open(train).vocab_size
+    return StudyCorpus(train, valid, output.resolve(), vocab_size)
+
+
+def _check(shards: Shards, data: Path) -> None:
+    if shards.num_documents < LEAST:
+        raise InputError(f"{data}: {shards.path.name} holds one document: give at least {LEAST}")
+    if all((np.diff(shard.documents) < 2).all() for shard in shards.shards):
+        raise InputError(
+            f"{data}: no document of {shards.path.name} has two sentences, and a study asks for "
+            f"their order: separate documents, not sentences, by blank lines"
+        )
 
 
 def _prepare(data: Path, places: dict[str, Path], vocab_size: int) -> None:
     documents = list(read_documents(_files(data)))
-    if len(documents) < 2:
+    if len(documents) < 2 * LEAST:
         raise InputError(
-            f"{data}: holds {len(documents)} document: a study holds some out, so give at least "
-            f"two, with a blank line between them"
+            f"{data}: {len(documents)} documents are too few: a study holds some out, so give at "
+            f"least {2 * LEAST}, with a blank line between them"
         )
-    every = max(min(EVERY, len(documents)), len(documents) // MOST_HELD_OUT)
+    every = max(min(EVERY, len(documents) // LEAST), len(documents) // MOST_HELD_OUT)
+    for place in places.values():
+        # what a killed call left
+        shutil.rmtree(place, ignore_errors=True)
     train = [document for number, document in enumerate(documents) if number % every]
     lines = (" ".join(paragraph) for paragraph in chain.from_iterable(train))
     tokenizer = train_tokenizer(lines, vocab_size=vocab_size, at_most=True)

@@ -3,6 +3,7 @@
 A cell is done in a process of its own, so that one which fails or is killed takes no other along.
 """
 
+import logging
 import os
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from litebert.errors import InputError
 from litebert.study.cell import Cell, claim, read_result, take_result
@@ -32,7 +35,7 @@ def run_cells(
 
     `parallel` many at once on this machine, `threads` each; a Ray cluster decides by itself.
     Results of the same runs are taken from the studies in `reuse`.
-    Raises InputError when a cell fails, after the others that were running.
+    Raises InputError when a cell fails; those that were running save a checkpoint and end.
     """
     chained = {cell.starts_from for cell in cells}
     for cell in cells:
@@ -68,17 +71,21 @@ def waves(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
 def _as_processes(
     study: Path, cells: Sequence[Cell], *, parallel: int, threads: int, on_done: OnDone
 ) -> None:
-    waiting, running = list(cells), {}
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    waiting, running, gpus = list(cells), {}, torch.cuda.device_count()
+    free = list(range(parallel))
     try:
         while waiting or running:
-            while waiting and len(running) < parallel:
-                cell = waiting.pop(0)
+            while waiting and free:
+                cell, slot = waiting.pop(0), free.pop(0)
+                environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+                if gpus:
+                    environment["CUDA_VISIBLE_DEVICES"] = str(slot % gpus)
                 log = study / "cells" / cell.name / "log.txt"
                 with log.open("ab") as file:
                     command = [sys.executable, "-m", "litebert.study.run_cell"]
                     running[cell.name] = (
                         cell,
+                        slot,
                         subprocess.Popen(
                             [*command, str(study), cell.name],
                             stdout=file,
@@ -87,10 +94,11 @@ def _as_processes(
                         ),
                     )
             time.sleep(0.05)
-            for name, (cell, process) in list(running.items()):
+            for name, (cell, slot, process) in list(running.items()):
                 if process.poll() is None:
                     continue
                 del running[name]
+                free.append(slot)
                 result = read_result(study, name)
                 if result is None:
                     raise InputError(
@@ -100,20 +108,26 @@ def _as_processes(
                 on_done(cell, result)
     finally:
         # also on Ctrl-C: every cell saves a checkpoint and ends
-        for _, process in running.values():
+        for _, _, process in running.values():
             process.terminate()
-        for _, process in running.values():
+        for _, _, process in running.values():
             process.wait()
 
 
 def _on_ray(study: Path, cells: Sequence[Cell], *, threads: int, on_done: OnDone) -> None:
     try:
         import ray
+        from ray.exceptions import RayTaskError
     except ImportError:
-        raise InputError("engine=ray needs Ray: pip install 'litebert[ray]'") from None
+        raise InputError("--engine ray needs pip install 'litebert[ray]'") from None
     if not ray.is_initialized():
-        ray.init(log_to_driver=False)
+        address = os.environ.get("RAY_ADDRESS")
+        local = {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
     gpus = 1 if ray.cluster_resources().get("GPU") else 0
+    most = max(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
+    if most < threads:
+        raise InputError(f"a run of this scale wants {threads} CPUs, the largest node has {most:g}")
 
     @ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=3)
     def task(name: str) -> dict[str, Any] | None:
@@ -126,7 +140,10 @@ def _on_ray(study: Path, cells: Sequence[Cell], *, threads: int, on_done: OnDone
     while tasks:
         (ready,), _ = ray.wait(list(tasks), num_returns=1)
         cell = tasks.pop(ready)
-        result = ray.get(ready)
+        try:
+            result = ray.get(ready)
+        except RayTaskError as error:
+            raise error.cause from None
         if result is None:
             raise InputError(f"cell {cell.name} was stopped: the same command goes on from there")
         on_done(cell, result)

@@ -49,7 +49,7 @@ def _bars(results: StudyResults, metric: str) -> Any:
         axes.plot([low, high], [row, row], color=HELD_OUT, linewidth=2)
         axes.plot(each, [row] * len(each), "o", color=TRAIN, markersize=3)
         axes.plot([np.mean(each)], [row], "o", color=HELD_OUT, markersize=6)
-    parameters = results.one_per_variant("parameters")
+    parameters = results.of_variant("parameters")
     labels = [f"{name} ({short_number(parameters[name])})" for name in names]
     axes.set_yticks(range(len(names)), labels)
     axes.invert_yaxis()

@@ -21,7 +21,11 @@ from litebert.runs.finetune_seeds import FinetuneSettings
 from litebert.runs.finetuning import finetune
 from litebert.study.similarity import Similarity, similarity
 from litebert.tasks.blimp import read_blimp, score_blimp
+from litebert.tasks.columns import Columns
+from litebert.tasks.problems import Problems
 from litebert.tasks.pseudo_likelihood import pseudo_log_likelihoods
+from litebert.tasks.registry import task_of
+from litebert.tasks.selection import with_dev
 from litebert.text.batch_settings import BatchSettings
 from litebert.text.batches import Batches
 from litebert.text.shards import Shards
@@ -29,7 +33,7 @@ from litebert.text.tokenizer import Tokenizer, load_tokenizer
 from litebert.train.evaluation import evaluate, held_out_batches
 from litebert.train.finetune_recipe import FinetuneRecipe
 from litebert.train.objective import to_device
-from litebert.train.recipe_file import typed_fields
+from litebert.train.recipe_file import differences, typed_fields
 from litebert.train.start import choose_dtype
 
 SENTENCE_OBJECTIVES = {"sop": "mlm+sop", "nsp": "mlm+nsp"}
@@ -64,12 +68,20 @@ class Ladder:
         values["task_recipe"] = FinetuneRecipe(**fields)
         return cls(**values)
 
+    def check(self) -> None:
+        """Read what will be asked of every model; raises InputError for what cannot be read."""
+        if self.blimp is not None:
+            read_blimp(self.blimp)
+        for task, data in self.tasks:
+            with_dev(task_of(task).read(data, Problems(), Columns()))
+
     def write(self, path: Path) -> None:
         """Describe the ladder on disk; raises InputError when another one is described there."""
         text = json.dumps(asdict(self), default=str, indent=2) + "\n"
         if path.is_file() and path.read_text("utf-8") != text:
+            differs = differences(path.read_text("utf-8"), text)
             raise InputError(
-                f"{path.parent} was begun with other settings: choose another --output"
+                f"{path.parent} was begun with other settings ({differs}): choose another --output"
             )
         write_atomically(path, text.encode())
 

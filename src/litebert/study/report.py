@@ -24,8 +24,7 @@ def write_study_report(results: StudyResults, directory: Path) -> Path:
     """Write report.html and report.md with its pictures; returns the page."""
     pictures = _pictures(results)
     sections = [
-        f"<h1>{escape(results.study.title)}</h1>"
-        f'<p class="soft">{escape(results.study.question)} {escape(_budget(results))}</p>',
+        f'<h1>{escape(results.study.title)}</h1><p class="soft">{escape(_question(results))}</p>',
         section("Claims", html_table(claims_table(results.judgements))),
         *(
             section(title, f'<div class="panel">{in_page(figure, name)}</div>')
@@ -34,7 +33,9 @@ def write_study_report(results: StudyResults, directory: Path) -> Path:
         section("Figures", html_table(figures_table(results))),
         section("What it took", f"<p>{escape(cost_in_words(results))}</p>"),
     ]
-    footer = f"Written by litebert from results.json. {results.study.source} of Lan et al. 2020."
+    footer = (
+        "Written by litebert from results.json; the paper is Lan et al. 2020, arXiv 1909.11942."
+    )
     path = directory / "report.html"
     text = page(results.study.title, sections, footer=footer)
     write_atomically(path, text.encode("utf-8", "replace"))
@@ -75,11 +76,10 @@ def figures_table(results: StudyResults) -> list[list[str]]:
     head = ["variant", "parameters", "tokens", "training FLOPs", *map(title_of, shown), "seeds"]
     rows = [head]
     numbers = {
-        field: results.one_per_variant(field)
-        for field in ("parameters", "tokens", "training_flops")
+        field: results.of_variant(field) for field in ("parameters", "tokens", "training_flops")
     }
     for name in results.variants:
-        row = [name, f"{numbers['parameters'][name]:,}"]
+        row = [name, f"{numbers['parameters'][name]:,.0f}"]
         row += [short_number(numbers[field][name]) for field in ("tokens", "training_flops")]
         seeds = 0
         for metric in shown:
@@ -115,6 +115,12 @@ def _pictures(results: StudyResults) -> dict[str, tuple[str, Any]]:
     return found
 
 
+def _question(results: StudyResults) -> str:
+    study = results.study
+    note = f" {study.note}" if study.note else ""
+    return f"{study.question} The paper: {study.source}.{note} {_budget(results)}"
+
+
 def _budget(results: StudyResults) -> str:
     facts = results.facts
     quick = ", quick" if facts["quick"] else ""
@@ -122,21 +128,25 @@ def _budget(results: StudyResults) -> str:
 
 
 def cost_in_words(results: StudyResults) -> str:
-    """Runs, hours and machine of a study, and the rates that its sweep chose."""
-    cells = len(results.cells) + len(results.sweep)
-    hours = machine_hours([*results.cells, *results.sweep])
+    """Runs, hours and machines of a study, and the rates that its sweep chose."""
+    cells = [*results.cells, *results.sweep]
+    taken = sum("taken_from" in cell for cell in cells)
+    hardware, commits = (
+        ", ".join(sorted({cell["made"][name] for cell in cells})) for name in ("hardware", "commit")
+    )
     rates = ", ".join(f"{name} {rate:g}" for name, rate in results.facts["rates"].items())
     swept = f" Factors on the learning rates that the sweep chose: {rates}." if rates else ""
+    reused = f" (and {taken} taken from other studies)" if taken else ""
     return (
-        f"{cells} runs, {hours:.1f} hours of training one after another, on "
-        f"{results.facts['hardware']}, commit {results.facts['commit']}.{swept}"
+        f"{len(cells) - taken} runs{reused}, {machine_hours(cells):.1f} hours of training one after "
+        f"another, {results.facts['precision']}, {hardware}, commit {commits}.{swept}"
     )
 
 
 def _markdown(results: StudyResults, pictures: dict[str, tuple[str, Any]]) -> str:
     parts = [
         f"# {results.study.title}",
-        f"{results.study.question} {_budget(results)}",
+        _question(results),
         "## Claims",
         markdown_table(claims_table(results.judgements)),
         *(

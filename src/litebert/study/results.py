@@ -5,7 +5,7 @@ results.json of a study's directory holds the cells as they ended; everything el
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ class StudyResults:
     study: Study
     scale: Scale
     facts: dict[str, Any]
-    """Budget, corpus, seeds, hardware, versions, commit, seconds of all cells together."""
+    """Scale, corpus, what is equal, seeds, rates."""
     cells: list[dict[str, Any]]
     """result.json of every cell of the study itself."""
     sweep: list[dict[str, Any]]
@@ -52,9 +52,12 @@ class StudyResults:
         metrics: dict[str, Values] = {**self.metrics}
         return [judge(claim, metrics) for claim in self.study.claims(self.scale)]
 
-    def one_per_variant(self, field: str) -> dict[str, float]:
-        """A number that all seeds of a variant share: parameters, tokens, training_flops."""
-        return {cell["variant"]: cell[field] for cell in reversed(self.cells)}
+    def of_variant(self, field: str) -> dict[str, float]:
+        """A number of every variant, its mean over seeds: parameters, tokens, training_flops."""
+        values: dict[str, list[float]] = {}
+        for cell in self.cells:
+            values.setdefault(cell["variant"], []).append(cell[field])
+        return {name: sum(each) / len(each) for name, each in values.items()}
 
     def write(self, directory: Path) -> None:
         """Write results.json."""
@@ -105,11 +108,6 @@ def as_json(judgement: Judgement) -> dict[str, Any]:
     }
 
 
-def scale_facts(scale: Scale) -> dict[str, Any]:
-    """A scale as JSON values."""
-    return asdict(scale)
-
-
 def machine_hours(cells: Sequence[dict[str, Any]]) -> float:
-    """Hours of training of all cells, one after another."""
-    return sum(cell["seconds"] for cell in cells) / 3600
+    """Hours of training of all cells that the study itself did, one after another."""
+    return sum(cell["seconds"] for cell in cells if "taken_from" not in cell) / 3600

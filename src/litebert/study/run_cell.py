@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from litebert.config import ModelConfig
-from litebert.errors import InputError
+from litebert.errors import DivergenceError, InputError
 from litebert.files import write_atomically
 from litebert.interop.huggingface import save
 from litebert.interop.load import load, model_directory
@@ -26,9 +26,13 @@ from litebert.study.cell import LADDER, Cell, cell_directory, read_cell, read_re
 from litebert.study.ladder import Ladder
 from litebert.text.tokenizer import load_tokenizer
 from litebert.train.checkpoint import checkpoint_directories
+from litebert.train.provenance import provenance
 from litebert.train.recipe import PretrainRecipe, RunSettings
 from litebert.train.recipe_file import typed_fields
 from litebert.train.start import choose_device
+
+# A cell that goes on from another must not read the same pairs under the same masks again.
+SEEDS_OF_A_STAGE = 10_000
 
 
 def run_cell(study: Path, name: str) -> dict[str, Any] | None:
@@ -50,7 +54,12 @@ def _run(study: Path, name: str) -> dict[str, Any] | None:
         shutil.rmtree(run, ignore_errors=True)
     recipe = _recipe(study, cell)
     settings = RunSettings(output=run, resume=begun, workers=0, tensorboard=False)
-    ended = pretrain(recipe, settings)
+    try:
+        ended = pretrain(recipe, settings)
+    except DivergenceError:
+        if not cell.sweep:
+            raise
+        return _write(place, {**_named(cell), "figures": {}, "seconds": 0.0})
     if ended.stop_signal is not None:
         return None
     figures = ladder.climb(
@@ -62,26 +71,36 @@ def _run(study: Path, name: str) -> dict[str, Any] | None:
     model, moved = load(run), ladder.similarity(run)
     figures["distance_spread"] = statistics.pstdev(moved.distance)
     figures["last_distance"] = moved.distance[-1]
+    begun_with = read_result(study, cell.starts_from) if cell.starts_from else None
+    before = begun_with or {"tokens": 0, "training_flops": 0}
+    flops = training_flops(
+        model.config, length=recipe.max_length, mask_rate=recipe.predictions / recipe.batch_tokens
+    )
     result = {
-        "variant": cell.variant,
-        "seed": cell.seed,
-        "rates": cell.rates,
-        "sweep": cell.sweep,
+        **_named(cell),
         "figures": figures,
         "similarity": asdict(moved),
         "curve": [
             {name: event[name] for name in ("seconds", "tokens", "mlm_loss")}
             for event in RunRecord.read(run).of("evaluation")
         ],
-        "tokens": ended.tokens,
-        "steps": ended.step,
+        "tokens": before["tokens"] + ended.tokens,
         "seconds": ended.seconds,
         "parameters": sum(weight.numel() for weight in model.parameters()),
-        "training_flops": ended.tokens
-        * training_flops(model.config, length=recipe.max_length, mask_rate=recipe.mask_rate),
+        "training_flops": before["training_flops"] + ended.tokens * flops,
     }
-    write_atomically(place / "result.json", (json.dumps(result, indent=2) + "\n").encode())
+    _write(place, result)
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    return result
+
+
+def _named(cell: Cell) -> dict[str, Any]:
+    named = {name: getattr(cell, name) for name in ("variant", "seed", "rates", "sweep")}
+    return named | {"made": provenance(choose_device("auto"))}
+
+
+def _write(place: Path, result: dict[str, Any]) -> dict[str, Any]:
+    write_atomically(place / "result.json", (json.dumps(result, indent=2) + "\n").encode())
     return result
 
 
@@ -99,7 +118,8 @@ def _recipe(study: Path, cell: Cell) -> PretrainRecipe:
         model = place / "start"
         _as_deep(cell_directory(study, cell.starts_from) / "run", cell.shape, model)
     typed = typed_fields(PretrainRecipe, fields, f"{place}/cell.json")
-    return PretrainRecipe(**typed, model=str(model), seed=cell.seed)
+    seed = cell.seed + SEEDS_OF_A_STAGE * cell.stage
+    return PretrainRecipe(**typed, model=str(model), seed=seed)
 
 
 def _as_deep(source: Path, shape: ModelConfig, output: Path) -> None:

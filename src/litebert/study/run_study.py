@@ -8,9 +8,11 @@ the same results.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+import torch
 
 from litebert.errors import InputError
 from litebert.files import write_atomically
@@ -21,8 +23,8 @@ from litebert.study.ladder import Ladder
 from litebert.study.results import StudyResults
 from litebert.study.scale import Scale
 from litebert.study.study import Equal, Study, cells_of, chosen_rates, sweep_cells
-from litebert.train.provenance import provenance
-from litebert.train.start import choose_device
+from litebert.train.recipe_file import differences
+from litebert.train.start import choose_device, choose_dtype
 
 Watch = Callable[[str, dict[str, Any]], None]
 
@@ -63,8 +65,9 @@ def run_study(
     `watch` gets "plan" with all cells and "cell" with each result. Raises InputError for text that
     cannot be used and for a directory of another study.
     """
-    settings.output.mkdir(parents=True, exist_ok=True)
+    settings = replace(settings, output=settings.output.resolve())
     described = _describe(study, scale, settings)
+    settings.output.mkdir(parents=True, exist_ok=True)
     corpus = study_corpus(settings.data, settings.output / "corpus", vocab_size=scale.vocab_size)
     variants = study.variants(scale)
     if settings.quick:
@@ -80,9 +83,14 @@ def run_study(
         tasks=settings.tasks,
         task_recipe=scale.task_recipe,
     )
+    ladder.check()
+    # the directory is this study's once all that it reads was read
+    write_atomically(
+        settings.output / "study.json", (json.dumps(described, indent=2) + "\n").encode()
+    )
     ladder.write(settings.output / LADDER)
     budget: dict[str, Any] = {"corpus": corpus, "equal": described["equal"]}
-    budget["minutes"] = settings.minutes
+    budget |= {"minutes": settings.minutes, "precision": described["precision"]}
     share = QUICK_TOKENS if settings.quick else 1.0
     seeds = settings.seeds or (QUICK_SEEDS if settings.quick else scale.seeds)
     sweep = [] if settings.quick else sweep_cells(variants, scale, **budget)
@@ -103,7 +111,7 @@ def run_study(
     results = StudyResults(
         study=study,
         scale=scale,
-        facts={**described, "seeds": seeds, "rates": rates, **provenance(choose_device("auto"))},
+        facts={**described, "seeds": seeds, "rates": rates},
         cells=_results(settings.output, cells),
         sweep=swept,
     )
@@ -112,7 +120,7 @@ def run_study(
 
 
 def _describe(study: Study, scale: Scale, settings: StudySettings) -> dict[str, Any]:
-    """Take the directory for this study, or find that it is this study's already."""
+    """What the study is, as its directory says it; raises InputError when that holds another."""
     described = {
         "study": study.name,
         "scale": scale.name,
@@ -122,11 +130,18 @@ def _describe(study: Study, scale: Scale, settings: StudySettings) -> dict[str, 
         "minutes": settings.minutes,
     }
     place = settings.output / "study.json"
-    text = json.dumps(described, indent=2) + "\n"
-    if place.is_file() and place.read_text("utf-8") != text:
-        raise InputError(f"{settings.output} holds another study: choose another --output")
-    write_atomically(place, text.encode())
-    return described
+    if place.is_file():
+        before = place.read_text("utf-8")
+        # the faster arithmetic is found by timing, once for all runs
+        described["precision"] = json.loads(before).get("precision")
+        if differs := differences(before, json.dumps(described)):
+            raise InputError(
+                f"{settings.output} holds another study ({differs}): choose another --output"
+            )
+        return described
+    device = choose_device("auto")
+    dtype = choose_dtype(scale.recipe.get("precision", "auto"), device)
+    return described | {"precision": "bf16" if dtype == torch.bfloat16 else "fp32"}
 
 
 def _results(study: Path, cells: list[Cell]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from litebert.study.claims import Claim, Contrast
 from litebert.study.scale import Scale
 from litebert.study.study import Study, Variant
 
-# Nats that are called little: what two seeds of one variant differ by at the cpu scale.
+# Nats that claims call little.
 LITTLE = 0.02
 
 WORDS: dict[Sharing, str] = {
@@ -191,12 +191,12 @@ def _depth_claims(scale: Scale) -> tuple[Claim, ...]:
     return (
         Claim(
             "depth helps",
-            f"{names[2]} are better than {names[0]}.",
+            f"{names[2]} are better than one.",
             (better("mlm_loss", names[2], names[0]),),
         ),
         Claim(
             "depth saturates",
-            "The last doubling of depth gains less than the first.",
+            "The last step in depth gains less than the first.",
             (
                 Contrast(
                     "mlm_loss",
@@ -211,7 +211,9 @@ DEPTH = Study(
     name="depth",
     title="Depth",
     question="How often is one block worth applying?",
-    source="Table 11: each depth goes on from the one before",
+    source="Table 11",
+    note="Each depth goes on from the weights of the one before, as in the paper: a deeper model has "
+    "seen more text as well, and its figures count all of it. The rate is chosen for one layer.",
     along=("layers", lambda shape: shape.depth),
     variants=_depth,
     claims=_depth_claims,

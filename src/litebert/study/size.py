@@ -147,7 +147,10 @@ class Comparison:
             if round(self.exact / 1e6) == number:
                 notes.append(f"{number}M: encoder with pooler")
             elif round(self.by_rule / 1e6) == number:
-                notes.append(f"{number}M: counted as the paper does, {self.by_rule / 1e6:.1f}M")
+                notes.append(
+                    f"{number}M: with positions of width H and no pooler where nothing is shared, "
+                    f"{self.by_rule / 1e6:.1f}M"
+                )
             else:
                 notes.append(f"{number}M: no sum of the parts gives it")
         return "; ".join(notes)

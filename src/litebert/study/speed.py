@@ -25,7 +25,7 @@ from litebert.train.start import choose_dtype, keep_freed_memory
 from litebert.train.step import TrainingStep
 
 MASK_RATE = 0.15
-# Table 2's column; the fourth is that of a 24-layer model for all we know (its row is Table 13's).
+# Table 2's column; the last is that of a 24-layer model for all we know (its row is Table 13's).
 PAPER = {
     "bert-base": 4.7,
     "bert-large": 1.0,

@@ -1,7 +1,8 @@
 """A study: variants of one shape or recipe, and the claims they bear on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from dataclasses import fields as fields_of
 from typing import Any, Literal
 
 from litebert.config import ModelConfig
@@ -10,6 +11,7 @@ from litebert.study.cell import Cell
 from litebert.study.claims import Claim
 from litebert.study.corpus import StudyCorpus
 from litebert.study.scale import Scale
+from litebert.text.batch_settings import BatchSettings
 
 Equal = Literal["tokens", "flops", "minutes"]
 
@@ -47,6 +49,8 @@ class Study:
     """What all variants get as much of."""
     along: tuple[str, Callable[[ModelConfig], float]] | None = None
     """The axis of a curve: its name and where a shape lies on it; bars when left out."""
+    note: str = ""
+    """What a reader has to know before comparing."""
 
 
 def cells_of(
@@ -59,6 +63,7 @@ def cells_of(
     share: float = 1.0,
     equal: Equal = "tokens",
     minutes: float | None = None,
+    precision: str = "auto",
 ) -> list[Cell]:
     """The cells of a study: every variant from every seed, at the rates that were chosen.
 
@@ -69,16 +74,19 @@ def cells_of(
     cells = []
     for seed in range(seeds):
         names: dict[str, str] = {}
+        stages: dict[str, int] = {}
         for variant in variants:
             cell = Cell(
                 variant=variant.name,
                 seed=seed,
                 shape=variant.shape,
-                recipe=_recipe(variant, variants[0], scale, corpus, equal, minutes, share),
+                recipe=_recipe(variant, variants[0], scale, corpus, equal, minutes, share)
+                | {"precision": precision},
                 rates=rates.get(variant.name, 1.0),
                 starts_from=variant.starts_from and names[variant.starts_from],
+                stage=stages[variant.starts_from] + 1 if variant.starts_from else 0,
             )
-            names[variant.name] = cell.name
+            names[variant.name], stages[variant.name] = cell.name, cell.stage
             cells.append(cell)
     return cells
 
@@ -90,6 +98,7 @@ def sweep_cells(
     corpus: StudyCorpus,
     equal: Equal = "tokens",
     minutes: float | None = None,
+    precision: str = "auto",
 ) -> list[Cell]:
     """Short runs of every variant at every factor on the rates: all sides get the same search.
 
@@ -102,7 +111,8 @@ def sweep_cells(
             variant=variant.name,
             seed=0,
             shape=variant.shape,
-            recipe=_recipe(variant, variants[0], scale, corpus, equal, minutes, scale.sweep_share),
+            recipe=_recipe(variant, variants[0], scale, corpus, equal, minutes, scale.sweep_share)
+            | {"precision": precision},
             rates=factor,
             sweep=True,
         )
@@ -113,9 +123,14 @@ def sweep_cells(
 
 
 def chosen_rates(variants: list[Variant], results: list[dict[str, Any]]) -> dict[str, float]:
-    """For every variant the factor with the least held-out loss in the sweep."""
+    """For every variant the factor with the least held-out loss in the sweep.
+
+    A rate at which a variant diverged is none; one that goes on from another takes that one's.
+    """
     best: dict[str, tuple[float, float]] = {}
     for result in results:
+        if "mlm_loss" not in result["figures"]:
+            continue  # it diverged
         loss = result["figures"]["mlm_loss"]
         name = result["variant"]
         best[name] = min(best.get(name, (loss, result["rates"])), (loss, result["rates"]))
@@ -135,15 +150,30 @@ def _recipe(
     minutes: float | None,
     share: float,
 ) -> dict[str, Any]:
-    fields = {**scale.recipe, **variant.recipe, **corpus.fields(every=variant.every)}
-    fields |= {"evaluations": 8, "evaluation_batches": 10}
+    fields = _fields(variant, scale, corpus)
     if equal == "minutes":
         return fields | {"minutes": share * (minutes or scale.minutes)}
     tokens = share * scale.tokens
     if equal == "flops":
         costs = [
-            training_flops(v.shape, length=fields["max_length"], mask_rate=fields["mask_rate"])
-            for v in (reference, variant)
+            flops_per_token(each.shape, _fields(each, scale, corpus), corpus.vocab_size)
+            for each in (reference, variant)
         ]
         tokens *= costs[0] / costs[1]
     return fields | {"tokens": round(tokens)}
+
+
+def _fields(variant: Variant, scale: Scale, corpus: StudyCorpus) -> dict[str, Any]:
+    fields = {**scale.recipe, **variant.recipe, **corpus.fields(every=variant.every)}
+    return fields | {"evaluations": 8, "evaluation_batches": 10}
+
+
+def flops_per_token(shape: ModelConfig, recipe: dict[str, Any], vocab_size: int) -> float:
+    """Operations of a training step by token, with a vocabulary and the fields of a recipe."""
+    names = {field.name for field in fields_of(BatchSettings)}
+    settings = BatchSettings(**{name: recipe[name] for name in recipe if name in names})
+    return training_flops(
+        replace(shape, vocab_size=vocab_size),
+        length=settings.max_length,
+        mask_rate=settings.predictions / settings.batch_tokens,
+    )

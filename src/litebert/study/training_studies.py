@@ -55,7 +55,9 @@ OBJECTIVE = Study(
     name="objective",
     title="Sentence objectives",
     question="What do next sentence and sentence order teach?",
-    source="Table 5; for no objective a probe on [CLS] of the frozen encoder answers",
+    source="Table 5",
+    note="A model without a sentence objective is asked by a probe on [CLS] of the frozen encoder. "
+    "With SOP every pair comes in both orders, half as many texts a batch: short runs find it so.",
     variants=_objective,
     claims=_objective_claims,
 )
@@ -114,7 +116,7 @@ RECIPE = Study(
     name="recipe",
     title="Dropout, more text, and how much is masked",
     question="What does dropout cost, what does more text bring, and how many tokens to predict?",
-    source="Tables 7 and 8; the budget of masks is in no table",
+    source="Tables 7 and 8, without a table for the budget of masks",
     variants=_recipe,
     claims=lambda scale: (
         Claim(

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from litebert.errors import InputError
+from litebert.errors import DivergenceError, InputError
 from litebert.model.encoder import Model
 from litebert.text.batches import Batches, stream
 from litebert.text.pretrain_batch import PretrainBatch
@@ -233,7 +233,9 @@ class Pretraining:
             return
         drawn, seconds = progress.drawn, progress.seconds
         if decision == "stop" or not self.saving.restore():
-            raise InputError(f"{what}, again and again: start again with a lower lr or muon_lr")
+            raise DivergenceError(
+                f"{what}, again and again: start again with a lower lr or muon_lr"
+            )
         # the clock does not go back, and the batches that led here are not asked again
         progress.drawn, progress.seconds = drawn, seconds
         self._warn(f"{what}: back to step {progress.step}, going on with the batches after those")
