@@ -138,8 +138,8 @@ def cost_in_words(results: StudyResults) -> str:
     swept = f" Factors on the learning rates that the sweep chose: {rates}." if rates else ""
     reused = f" (and {taken} taken from other studies)" if taken else ""
     return (
-        f"{len(cells) - taken} runs{reused}, {machine_hours(cells):.1f} hours of training one after "
-        f"another, {results.facts['precision']}, {hardware}, commit {commits}.{swept}"
+        f"{len(cells) - taken} runs{reused}, {machine_hours(cells):.1f} hours of training one "
+        f"after another, {results.facts['precision']}, {hardware}, commit {commits}.{swept}"
     )
 
 
