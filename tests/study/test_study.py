@@ -16,10 +16,13 @@ import pytest
 import litebert
 from litebert.cli.main import main
 from litebert.config import ModelConfig
-from litebert.study.cell import Cell
+from litebert.errors import DivergenceError, InputError
+from litebert.study.cell import Cell, claim
 from litebert.study.corpus import StudyCorpus, study_corpus
 from litebert.study.engine import waves
+from litebert.study.ladder import Ladder
 from litebert.study.registry import STUDIES
+from litebert.study.run_cell import run_cell
 from litebert.study.scale import SCALES, Scale
 from litebert.study.study import cells_of, chosen_rates, sweep_cells
 from litebert.text.shards import Shards
@@ -36,7 +39,7 @@ TINY = Scale(
     tokens=6000,
     minutes=0.02,
     task_recipe=FinetuneRecipe(steps=2),
-    recipe={"batch_tokens": 512, "max_length": 64, "mask_rate": 0.2},
+    recipe={"batch_tokens": 512, "max_length": 64, "mask_rate": 0.2, "precision": "fp32"},
     batches=2,
     sweep=(0.5, 2.0),
     seeds=2,
@@ -134,6 +137,10 @@ def test_a_study_end_to_end(name, extra, runs, text, tiny, tmp_path, capsys):
     argv = ["study", name, "--data", str(text), "--output", str(output), *extra]
     assert main([*argv, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
+    if name == "depth":
+        # a model goes on from the one before: its figures count all text that it has seen
+        tokens = [cell["tokens"] for cell in found["cells"]]
+        assert all(later > before for before, later in pairwise(tokens))
     assert len(found["cells"]) + len(found["sweep"]) == runs
     variants = {v.name: v for v in STUDIES[name].variants(TINY)}
     # the text has no 1,000 pieces: it gets as many as it allows
@@ -238,6 +245,8 @@ def test_killed_twice_it_ends_as_if_it_had_not_been(text, tiny, tmp_path, capsys
     for values in results:
         for cell in values["cells"]:
             del cell["seconds"]
+            for point in cell["curve"]:
+                del point["seconds"]
     assert results[0]["cells"] == results[1]["cells"]
     assert results[0]["claims"] == results[1]["claims"]
 
@@ -247,6 +256,10 @@ def test_killed_twice_it_ends_as_if_it_had_not_been(text, tiny, tmp_path, capsys
     [
         (["sharign"], "did you mean sharing?"),
         (["sharing", "--data", "nowhere", "--output", "x"], "no text found"),
+        (["sharing", "--data", "{text}", "--output", "x", "--seeds", "0"], "must be above 0"),
+        (["sharing", "--data", "{text}", "--output", "x", "--minutes", "1"], "--equal minutes"),
+        (["sharing", "--data", "{text}", "--output", "x", "--reuse", "y"], "no study there"),
+        (["sharing", "--data", "{text}", "--output", "x", "--blimp", "y"], "y"),
         (["report", "nowhere"], "no results.json"),
         (["compare", "one"], "two directories or more"),
     ],
@@ -257,6 +270,66 @@ def test_bad_input_is_one_line(argv, message, text, tiny, tmp_path, capsys, monk
     printed = capsys.readouterr().err
     assert message in printed
     assert printed.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("One. Two.\nThree.\n\nFour.\nFive.\n\nSix.", "give at least 4"),
+        ("\n\n".join(["A sentence alone, here."] * 50), "no document of train has two sentences"),
+    ],
+)
+def test_text_that_no_study_can_use(content, message, tmp_path):
+    (tmp_path / "text.txt").write_text(content)
+    with pytest.raises(InputError, match=message):
+        study_corpus(tmp_path / "text.txt", tmp_path / "corpus", vocab_size=60)
+
+
+def test_twenty_documents_and_a_killed_preparation(text, tmp_path):
+    documents = (text / "one.txt").read_text().split("\n\n")[:20]
+    (tmp_path / "few.txt").write_text("\n\n".join(documents))
+    left = tmp_path / "corpus/train"
+    left.mkdir(parents=True)
+    (left / "shard-00000.safetensors").write_bytes(b"half of it")
+    corpus = study_corpus(tmp_path / "few.txt", tmp_path / "corpus", vocab_size=60)
+    counts = [Shards.open(place).num_documents for place in (corpus.train, corpus.valid)]
+    assert counts == [18, 2]
+    thinned = tmp_path / "corpus/train-every-8"
+    thinned.mkdir()
+    (thinned / "shard-00000.safetensors").write_bytes(b"half of it")
+    corpus.thin(8)
+    assert Shards.open(thinned).num_documents == 3
+
+
+def test_a_mistake_takes_no_directory(text, tiny, tmp_path, capsys):
+    argv = ["study", "similarity", "--data", str(text), "--output", str(tmp_path / "s"), "--seeds"]
+    assert main([*argv, "1", "--tasks", "sst-2=nowhere"]) == 2
+    assert not list((tmp_path / "s").glob("*.json"))
+    assert main([*argv, "1", "--json"]) == 0
+
+
+def test_a_rate_at_which_a_run_diverges_is_not_chosen(text, tiny, tmp_path, monkeypatch):
+    corpus = study_corpus(text, tmp_path / "corpus", vocab_size=60)
+    variants = STUDIES["similarity"].variants(TINY)
+    cell = sweep_cells(variants, TINY, corpus=corpus)[0]
+    claim(tmp_path, cell)
+    Ladder(train=corpus.train, valid=corpus.valid, max_length=64, batches=2).write(
+        tmp_path / "ladder.json"
+    )
+
+    def diverges(recipe, settings):
+        raise DivergenceError("not finite")
+
+    monkeypatch.setattr("litebert.study.run_cell.pretrain", diverges)
+    found = run_cell(tmp_path, cell.name)
+    assert found is not None
+    assert found["figures"] == {}
+    good = {"variant": cell.variant, "rates": 2.0, "figures": {"mlm_loss": 9.0}}
+    assert chosen_rates(variants, [found, good])[cell.variant] == 2.0
+    full = replace(cell, sweep=False)
+    claim(tmp_path, full)
+    with pytest.raises(DivergenceError):
+        run_cell(tmp_path, full.name)
 
 
 def test_another_study_is_not_overwritten(text, tiny, tmp_path, capsys):

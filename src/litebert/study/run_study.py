@@ -139,6 +139,10 @@ def _describe(study: Study, scale: Scale, settings: StudySettings) -> dict[str, 
                 f"{settings.output} holds another study ({differs}): choose another --output"
             )
         return described
+    for other in settings.reuse:
+        if (other / "study.json").is_file():
+            known = json.loads((other / "study.json").read_text("utf-8"))
+            return described | {"precision": known["precision"]}
     device = choose_device("auto")
     dtype = choose_dtype(scale.recipe.get("precision", "auto"), device)
     return described | {"precision": "bf16" if dtype == torch.bfloat16 else "fp32"}

@@ -213,7 +213,7 @@ DEPTH = Study(
     question="How often is one block worth applying?",
     source="Table 11",
     note="Each depth goes on from the weights of the one before, as in the paper: a deeper model "
-    "has seen more text as well, and its figures count all of it. The rate is chosen for one layer.",
+    "has seen more text as well, and its figures count all of it. The rate is that of one layer.",
     along=("layers", lambda shape: shape.depth),
     variants=_depth,
     claims=_depth_claims,
