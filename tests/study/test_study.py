@@ -17,7 +17,8 @@ import litebert
 from litebert.cli.main import main
 from litebert.config import ModelConfig
 from litebert.errors import DivergenceError, InputError
-from litebert.study.cell import Cell, claim
+from litebert.study.cell import Cell
+from litebert.study.cell import claim as claim_cell
 from litebert.study.corpus import StudyCorpus, study_corpus
 from litebert.study.engine import waves
 from litebert.study.ladder import Ladder
@@ -312,7 +313,7 @@ def test_a_rate_at_which_a_run_diverges_is_not_chosen(text, tiny, tmp_path, monk
     corpus = study_corpus(text, tmp_path / "corpus", vocab_size=60)
     variants = STUDIES["similarity"].variants(TINY)
     cell = sweep_cells(variants, TINY, corpus=corpus)[0]
-    claim(tmp_path, cell)
+    claim_cell(tmp_path, cell)
     Ladder(train=corpus.train, valid=corpus.valid, max_length=64, batches=2).write(
         tmp_path / "ladder.json"
     )
@@ -327,7 +328,7 @@ def test_a_rate_at_which_a_run_diverges_is_not_chosen(text, tiny, tmp_path, monk
     good = {"variant": cell.variant, "rates": 2.0, "figures": {"mlm_loss": 9.0}}
     assert chosen_rates(variants, [found, good])[cell.variant] == 2.0
     full = replace(cell, sweep=False)
-    claim(tmp_path, full)
+    claim_cell(tmp_path, full)
     with pytest.raises(DivergenceError):
         run_cell(tmp_path, full.name)
 
