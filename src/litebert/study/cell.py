@@ -78,15 +78,13 @@ def read_cell(study: Path, name: str) -> Cell:
 def take_result(study: Path, cell: Cell, others: Sequence[Path]) -> None:
     """Take the result of a cell from another study that has done the same run, whatever its name.
 
-    Raises InputError for a directory that is no study, and for a study of other text or one that
-    asks its models something else: no run there can be the same.
+    Raises InputError for a study of other text or one that asks its models something else: no run
+    there can be the same.
     """
     asked = (study / LADDER).read_text("utf-8")
     for other in others:
         if read_result(study, cell.name) is not None:
             return
-        if not (other / LADDER).is_file():
-            raise InputError(f"--reuse {other}: no study there: check the path")
         if differs := differences((other / LADDER).read_text("utf-8"), asked):
             raise InputError(
                 f"--reuse {other}: another text or other questions ({differs}); --data "

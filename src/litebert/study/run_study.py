@@ -26,6 +26,8 @@ from litebert.study.study import Equal, Study, cells_of, chosen_rates, sweep_cel
 from litebert.train.recipe_file import differences
 from litebert.train.start import choose_device, choose_dtype
 
+STUDY = "study.json"
+
 Watch = Callable[[str, dict[str, Any]], None]
 
 # Of the full budget, seeds and variants what `--quick` takes.
@@ -85,9 +87,7 @@ def run_study(
     )
     ladder.check()
     # the directory is this study's once all that it reads was read
-    write_atomically(
-        settings.output / "study.json", (json.dumps(described, indent=2) + "\n").encode()
-    )
+    write_atomically(settings.output / STUDY, (json.dumps(described, indent=2) + "\n").encode())
     ladder.write(settings.output / LADDER)
     budget: dict[str, Any] = {"corpus": corpus, "equal": described["equal"]}
     budget |= {"minutes": settings.minutes, "precision": described["precision"]}
@@ -129,7 +129,10 @@ def _describe(study: Study, scale: Scale, settings: StudySettings) -> dict[str, 
         "equal": settings.equal or study.equal,
         "minutes": settings.minutes,
     }
-    place = settings.output / "study.json"
+    for other in settings.reuse:
+        if not (other / STUDY).is_file():
+            raise InputError(f"--reuse {other}: no study there: check the path")
+    place = settings.output / STUDY
     if place.is_file():
         before = place.read_text("utf-8")
         # the faster arithmetic is found by timing, once for all runs
@@ -140,9 +143,8 @@ def _describe(study: Study, scale: Scale, settings: StudySettings) -> dict[str, 
             )
         return described
     for other in settings.reuse:
-        if (other / "study.json").is_file():
-            known = json.loads((other / "study.json").read_text("utf-8"))
-            return described | {"precision": known["precision"]}
+        known = json.loads((other / STUDY).read_text("utf-8"))
+        return described | {"precision": known["precision"]}
     device = choose_device("auto")
     dtype = choose_dtype(scale.recipe.get("precision", "auto"), device)
     return described | {"precision": "bf16" if dtype == torch.bfloat16 else "fp32"}
