@@ -2,6 +2,9 @@
 
 import json
 import os
+import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,13 +71,15 @@ def tiny(monkeypatch):
 
 @pytest.fixture
 def in_this_process(monkeypatch):
-    """Cells one after another, without the seconds that a process takes to start."""
+    """Cells one after another, without what takes seconds: starting, pages of runs, ceilings."""
 
     def run(study, cells, *, on_done, **_):
         for cell in cells:
             on_done(cell, run_cell(study, cell.name))
 
     monkeypatch.setattr("litebert.study.engine._as_processes", run)
+    monkeypatch.setattr("litebert.runs.pretraining.write_report", lambda *_: None)
+    monkeypatch.setattr("litebert.train.pretrain.product_ceiling", lambda *_: 1e12)
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -220,6 +225,22 @@ def test_the_same_runs_are_taken_from_another_study(text, tiny, in_this_process,
         taken = by_name[names[cell["variant"]]]
         source = {"taken_from": str(tmp_path / "similarity")}
         assert taken == cell | {"variant": taken["variant"]} | source
+
+
+def test_commands_of_the_page(text, tiny, in_this_process, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text.rename(tmp_path / "my-text")
+    page = Path(__file__).parents[2] / "docs/studies.md"
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    commands = [line for block in blocks for line in block.splitlines()]
+    assert len(commands) >= 5
+    for command in commands:
+        if "studies/sharing-large" in command:
+            shutil.copytree("studies/sharing", "studies/sharing-large")
+        program, *argv = shlex.split(command)
+        assert program == "litebert"
+        assert main(argv) == 0, command
+    assert Path("studies/sharing/report.html").is_file()
 
 
 DRIVER = """
