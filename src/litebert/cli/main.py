@@ -6,7 +6,12 @@ do), 1 for a fault of ours, 128 + signal number when a signal stopped a run.
 
 import difflib
 import importlib
+import os
 import sys
+import time
+
+# Seconds before another rank than the first says what is wrong: the launcher looks every fifth.
+OTHER_RANKS_WAIT = 3
 
 VERBS = {
     "quickstart": "pretrain a small ALBERT on English found on this machine, and show it",
@@ -49,6 +54,9 @@ def main(argv: list[str] | None = None) -> int:
         module = importlib.import_module(f"litebert.cli.{verb.replace('-', '_')}")
         return module.main(argv[1:])
     except InputError as error:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            # what all ranks meet the first one says, and the launcher then ends the others
+            time.sleep(OTHER_RANKS_WAIT)
         print(f"litebert {verb}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of a pipe has seen enough
