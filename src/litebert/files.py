@@ -1,9 +1,11 @@
 """Files that are either whole or absent: written beside their place, synced, then renamed."""
 
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def write_atomically(path: str | Path, content: bytes | Callable[[Path], None]) -> None:
@@ -26,6 +28,11 @@ def write_atomically(path: str | Path, content: bytes | Callable[[Path], None]) 
     finally:
         temporary.unlink(missing_ok=True)
     sync_directory(path.parent)
+
+
+def as_json(values: Any) -> bytes:
+    """JSON values as the content of a file."""
+    return (json.dumps(values, indent=2) + "\n").encode()
 
 
 def sync_directory(path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from litebert.files import sha256_of
+from litebert.files import as_json, sha256_of
 
 _SEAL = "sha256"
 
@@ -18,7 +18,7 @@ _SEAL = "sha256"
 def seal(values: Mapping[str, Any]) -> bytes:
     """The values as indented JSON, with the hash of that JSON as one entry more."""
     assert _SEAL not in values
-    return _text({**values, _SEAL: hashlib.sha256(_text(values)).hexdigest()})
+    return as_json({**values, _SEAL: hashlib.sha256(as_json(values)).hexdigest()})
 
 
 def unseal(content: bytes) -> dict[str, Any]:
@@ -47,7 +47,3 @@ def find_fault(directory: Path, hashes: Mapping[str, str]) -> str | None:
         except OSError as error:
             return f"{path} cannot be read: {error.strerror}"
     return None
-
-
-def _text(values: Mapping[str, Any]) -> bytes:
-    return (json.dumps(values, indent=2) + "\n").encode()

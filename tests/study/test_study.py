@@ -20,15 +20,14 @@ import litebert
 from litebert.cli.main import main
 from litebert.config import ModelConfig
 from litebert.errors import DivergenceError, InputError
-from litebert.study.cell import Cell
-from litebert.study.cell import claim as claim_cell
+from litebert.study.cell import Cell, describe_cell
 from litebert.study.corpus import StudyCorpus, study_corpus
 from litebert.study.engine import waves
 from litebert.study.ladder import Ladder
 from litebert.study.registry import STUDIES
 from litebert.study.run_cell import run_cell
 from litebert.study.scale import SCALES, Scale
-from litebert.study.study import cells_of, chosen_rates, sweep_cells
+from litebert.study.study import Budget, Variant, cells_of, chosen_rates, sweep_cells
 from litebert.text.shards import Shards
 from litebert.train.finetune_recipe import FinetuneRecipe
 
@@ -92,7 +91,7 @@ def test_claims_are_about_variants_that_exist(name, scale):
     for claim in study.claims(SCALES[scale]):
         for contrast in claim.contrasts:
             assert set(contrast.weights) <= set(names), claim.name
-    cells = cells_of(variants, SCALES[scale], corpus=CORPUS, seeds=2, rates={}, equal="tokens")
+    cells = cells_of(variants, Budget(scale=SCALES[scale], corpus=CORPUS), seeds=2, rates={})
     assert len({cell.name for cell in cells}) == 2 * len(names)
     assert [cell for wave in waves(cells) for cell in wave if cell.starts_from is None]
     for variant in variants:
@@ -101,24 +100,21 @@ def test_claims_are_about_variants_that_exist(name, scale):
 
 def test_equal_flops_and_rates():
     small = replace(TINY.shape, hidden_size=64, inner_size=128)
-    from litebert.study.study import Variant
-
     variants = [
         Variant(name="a", shape=TINY.shape),
         Variant(name="b", shape=small),
         Variant(name="c", shape=small, starts_from="b"),
     ]
-    cells = cells_of(variants, TINY, corpus=CORPUS, seeds=1, rates={"b": 2.0}, equal="flops")
+    budget = Budget(scale=TINY, corpus=CORPUS, equal="flops")
+    cells = cells_of(variants, budget, seeds=1, rates={"b": 2.0})
     flops = [
         cell.recipe["tokens"]
-        * litebert.model.flops.training_flops(
-            replace(cell.shape, vocab_size=120), length=64, mask_rate=102 / 512
-        )
+        * litebert.model.flops.training_flops(cell.shape, length=64, mask_rate=102 / 512)
         for cell in cells
     ]
     assert flops[0] == pytest.approx(flops[1], rel=1e-3)
     assert [cell.rates for cell in cells] == [1.0, 2.0, 1.0]
-    sweep = sweep_cells(variants, TINY, corpus=CORPUS)
+    sweep = sweep_cells(variants, Budget(scale=TINY, corpus=CORPUS))
     assert [(cell.variant, cell.rates) for cell in sweep] == [
         ("a", 0.5), ("a", 2.0), ("b", 0.5), ("b", 2.0),
     ]  # fmt: skip
@@ -223,7 +219,7 @@ def test_the_same_runs_are_taken_from_another_study(text, tiny, in_this_process,
     assert len(first["cells"]) == 2
     for cell in first["cells"]:
         taken = by_name[names[cell["variant"]]]
-        source = {"taken_from": str(tmp_path / "similarity")}
+        source = {"taken_from": "similarity"}
         assert taken == cell | {"variant": taken["variant"]} | source
 
 
@@ -291,6 +287,7 @@ def test_killed_twice_it_ends_as_if_it_had_not_been(text, tiny, tmp_path, capsys
         (["sharing", "--data", "nowhere", "--output", "x"], "no text found"),
         (["sharing", "--data", "{text}", "--output", "x", "--seeds", "0"], "must be above 0"),
         (["sharing", "--data", "{text}", "--output", "x", "--minutes", "1"], "--equal minutes"),
+        (["equal-time", "--data", "{text}", "--output", "x", "--tokens", "9"], "at equal time"),
         (["sharing", "--data", "{text}", "--output", "x", "--reuse", "y"], "no study there"),
         (["sharing", "--data", "{text}", "--output", "x", "--blimp", "y"], "y"),
         (["report", "nowhere"], "no results.json"),
@@ -344,8 +341,8 @@ def test_a_mistake_takes_no_directory(text, tiny, in_this_process, tmp_path, cap
 def test_a_rate_at_which_a_run_diverges_is_not_chosen(text, tiny, tmp_path, monkeypatch):
     corpus = study_corpus(text, tmp_path / "corpus", vocab_size=60)
     variants = STUDIES["similarity"].variants(TINY)
-    cell = sweep_cells(variants, TINY, corpus=corpus)[0]
-    claim_cell(tmp_path, cell)
+    cell = sweep_cells(variants, Budget(scale=TINY, corpus=corpus))[0]
+    describe_cell(tmp_path, cell)
     Ladder(train=corpus.train, valid=corpus.valid, max_length=64, batches=2).write(
         tmp_path / "ladder.json"
     )
@@ -360,7 +357,7 @@ def test_a_rate_at_which_a_run_diverges_is_not_chosen(text, tiny, tmp_path, monk
     good = {"variant": cell.variant, "rates": 2.0, "figures": {"mlm_loss": 9.0}}
     assert chosen_rates(variants, [found, good])[cell.variant] == 2.0
     full = replace(cell, sweep=False)
-    claim_cell(tmp_path, full)
+    describe_cell(tmp_path, full)
     with pytest.raises(DivergenceError):
         run_cell(tmp_path, full.name)
 

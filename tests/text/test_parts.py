@@ -9,7 +9,7 @@ import pytest
 from litebert.cli.main import main
 from litebert.errors import InputError
 from litebert.text import parts as module
-from litebert.text.parts import divide, one_by_one, prepare_files, processes, ray_cluster
+from litebert.text.parts import divide, on_ray, one_by_one, prepare_files, processes
 from litebert.text.prepare import prepare
 from litebert.text.shards import Shards, verify
 from litebert.text.tokenizer import load_tokenizer
@@ -87,7 +87,7 @@ def test_processes_give_the_same_bytes(place, alone, tmp_path, count):
 
 def test_ray_gives_the_same_bytes(place, alone, tmp_path):
     pytest.importorskip("ray")
-    run(place, tmp_path / "shards", ray_cluster(None))
+    run(place, tmp_path / "shards", on_ray(None))
     assert hashes(tmp_path / "shards") == hashes(alone)
 
 

@@ -25,10 +25,13 @@ def walk(optimizer: torch.optim.Optimizer, weights: list, grads: list) -> list[t
     return [weight.detach() for weight in weights]
 
 
-def ours(starts: list, grads: list, *, stacked: int = 1) -> list[torch.Tensor]:
+def ours(
+    starts: list, grads: list, *, stacked: int = 1, dtype: torch.dtype = torch.bfloat16
+) -> list[torch.Tensor]:
     weights = [start.clone().requires_grad_() for start in starts]
     group = {"params": weights, "stacked": stacked}
-    return walk(Muon([group], lr=RATE, weight_decay=DECAY), weights, grads)
+    muon = Muon([group], lr=RATE, weight_decay=DECAY, dtype=lambda: dtype)
+    return walk(muon, weights, grads)
 
 
 def torchs(starts: list, grads: list) -> list[torch.Tensor]:
@@ -50,12 +53,13 @@ def distance(mine: torch.Tensor, theirs: torch.Tensor, start: torch.Tensor) -> f
     return float((mine - theirs).norm() / (theirs - start).norm())
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize(("rows", "columns"), [(32, 32), (24, 96), (96, 24), (1, 16)])
-def test_separate_matrices_go_torchs_way(rows, columns):
+def test_separate_matrices_go_torchs_way(rows, columns, dtype):
     start = torch.randn(rows, columns, generator=torch.Generator().manual_seed(9)) * 0.02
     grads = gradients(rows, columns, seed=1)
-    (mine,), (theirs,) = ours([start], [grads]), torchs([start], [grads])
-    assert distance(mine, theirs, start) < 0.03  # products are in bf16
+    (mine,), (theirs,) = ours([start], [grads], dtype=dtype), torchs([start], [grads])
+    assert distance(mine, theirs, start) < 0.03  # torch's products are in bf16
 
 
 def test_fused_weight_is_three_matrices_of_torchs():

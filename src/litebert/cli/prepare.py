@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from litebert.errors import InputError
 from litebert.remote import RemoteDirectory, is_remote
 from litebert.text.corpus import Segments, disk_bytes
-from litebert.text.parts import one_by_one, prepare_files, processes, ray_cluster
+from litebert.text.parts import on_ray, one_by_one, prepare_files, processes
 from litebert.text.shards import COUNTS, INDEX, Shards, verify
 from litebert.text.tokenizer import load_tokenizer
 
@@ -138,7 +138,7 @@ def _prepare(settings: Settings) -> tuple[Shards, dict[str, int]]:
 
         alone = settings.engine == "local" and settings.workers == 1
         if settings.engine == "ray":
-            engine = ray_cluster(settings.address)
+            engine = on_ray(settings.address)
         else:
             engine = one_by_one(on_read) if alone else processes(settings.workers)
         shards = prepare_files(

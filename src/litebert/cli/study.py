@@ -7,11 +7,10 @@ from typing import Any, Literal
 
 import torch
 import tyro
-from rich.console import Console
-from rich.table import Table
 
 from litebert.cli import study_size, study_speed
 from litebert.cli.status_bar import StatusBar
+from litebert.cli.text_table import print_table
 from litebert.errors import InputError
 from litebert.study.cell import Cell
 from litebert.study.registry import STUDIES, study_of
@@ -54,6 +53,8 @@ class Arguments:
     """A third of the tokens, two seeds, the main variants, no sweep of the rates."""
     equal: Equal | None = None
     """What all variants get as much of; the study's own when left out."""
+    tokens: int | None = None
+    """Tokens of every run; the scale's when left out."""
     minutes: float | None = None
     """Minutes of every run, where minutes are what is equal; the scale's when left out."""
     engine: Literal["local", "ray"] = "local"
@@ -90,19 +91,22 @@ def main(argv: list[str]) -> int:
         Arguments, args=rest, prog=f"litebert study {verb}", description=study.question
     )
     scale = SCALES[arguments.scale]
-    for name in ("seeds", "parallel", "minutes"):
+    for name in ("seeds", "parallel", "tokens", "minutes"):
         value = getattr(arguments, name)
         if value is not None and not value > 0:
             raise InputError(f"--{name} {value} must be above 0")
     equal = arguments.equal or study.equal
     if arguments.minutes is not None and equal != "minutes":
         raise InputError(f"--minutes is for --equal minutes; this study compares at equal {equal}")
+    if arguments.tokens is not None and equal == "minutes":
+        raise InputError("--tokens is for equal tokens or flops; this study compares at equal time")
     settings = StudySettings(
         output=arguments.output,
         data=arguments.data,
         seeds=arguments.seeds,
         quick=arguments.quick,
         equal=arguments.equal,
+        tokens=arguments.tokens,
         minutes=arguments.minutes,
         engine=arguments.engine,
         parallel=arguments.parallel or _places(scale.threads),
@@ -164,27 +168,21 @@ def _work(cell: Cell) -> float:
     recipe = cell.recipe
     if "tokens" not in recipe:
         return 60 * recipe["minutes"]
-    return recipe["tokens"] * flops_per_token(cell.shape, recipe, cell.shape.vocab_size)
+    return recipe["tokens"] * flops_per_token(cell.shape, recipe)
 
 
 def _show(results: StudyResults, page: Path, *, as_json: bool) -> None:
     if as_json:
         print((page.parent / "results.json").read_text("utf-8"), end="")
         return
-    console = Console()
     for rows in (claims_table(results.judgements), figures_table(results)):
-        table = Table(*rows[0])
-        for row in rows[1:]:
-            table.add_row(*row)
-        console.print(table)
+        print_table(rows)
     print(f"report: {page}")
 
 
 def _list() -> int:
-    table = Table("study", "question", "source")
-    for study in STUDIES.values():
-        table.add_row(study.name, study.question, study.source)
-    Console().print(table)
+    rows = [(study.name, study.question, study.source) for study in STUDIES.values()]
+    print_table([("study", "question", "source"), *rows])
     return 0
 
 
@@ -203,14 +201,12 @@ def _compare(argv: list[str]) -> int:
     found = [read_results(Path(name)) for name in argv]
     if len({results.study.name for results in found}) > 1:
         raise InputError(f"{', '.join(argv)}: these are different studies; compare one study's")
-    table = Table("claim", *argv)
+    rows = [["claim", *argv]]
     for judgements in zip(*(results.judgements for results in found), strict=True):
         cells = [claims_table([judgement])[1] for judgement in judgements]
         # a sentence may name the sizes of its scale
         same = len({row[1] for row in cells}) == 1
-        table.add_row(
-            judgements[0].claim.name,
-            *(f"{row[0]}: {row[2]}" + ("" if same else f" ({row[1]})") for row in cells),
-        )
-    Console().print(table)
+        verdicts = (f"{row[0]}: {row[2]}" + ("" if same else f" ({row[1]})") for row in cells)
+        rows.append([judgements[0].claim.name, *verdicts])
+    print_table(rows)
     return 0

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 
 from litebert.cli.describe import find
+from litebert.cli.text_table import print_table
 from litebert.study.paper_tables import SIX, counted_models
 from litebert.study.size import Comparison, Size, compare, counted_claims, measure
 from litebert.study.size_report import (
@@ -43,15 +42,9 @@ def main(argv: list[str]) -> int:
     if arguments.json:
         print(json.dumps(_as_json(sizes, comparisons)))
         return 0
-    console = Console()
     for rows in (counted_rows(), size_rows(sizes, exact=False), count_rows(comparisons)):
-        table = Table()
-        for number, title in enumerate(rows[0]):
-            table.add_column(title, no_wrap=number == 0)
-        for row in rows[1:]:
-            table.add_row(*row)
-        console.print(table)
-    console.print(SIZE_NOTE, style="dim")
+        print_table(rows)
+    print(SIZE_NOTE)
     if arguments.output is not None:
         print(f"report: {page}")
     return 0

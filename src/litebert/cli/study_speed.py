@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
-from rich.table import Table
 
+from litebert.cli.text_table import print_table
 from litebert.config import PRESETS
 from litebert.errors import InputError
-from litebert.files import write_atomically
+from litebert.files import as_json, write_atomically
 from litebert.study.paper_tables import SIX
 from litebert.study.speed import PAPER, Speed, measure_speed, relative
 from litebert.study.tables import markdown_table
@@ -69,17 +69,13 @@ def main(argv: list[str]) -> int:
     }
     found = {"facts": facts, "models": _as_json(speeds)}
     if arguments.output is not None:
-        text = json.dumps(found, indent=1) + "\n"
-        write_atomically(arguments.output / "results.json", text.encode())
+        write_atomically(arguments.output / "results.json", as_json(found))
         report = f"# Training throughput\n\n{markdown_table(rows)}\n\n{json.dumps(facts)}\n"
         write_atomically(arguments.output / "report.md", report.encode())
     if arguments.json:
         print(json.dumps(found))
         return 0
-    table = Table(*rows[0])
-    for row in rows[1:]:
-        table.add_row(*row)
-    Console().print(table)
+    print_table(rows)
     return 0
 
 

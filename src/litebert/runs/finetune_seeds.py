@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from litebert.errors import InputError
-from litebert.files import write_atomically
+from litebert.files import as_json, write_atomically
 from litebert.interop.task_models import load_encoder, save_task_model
 from litebert.model.task_heads import TaskModel, initialise
 from litebert.runs.task_card import task_card
@@ -186,8 +186,3 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
     if len(values) > 1:
         low, _, high = statistics.quantiles(values, n=4, method="inclusive")
     return {"median": statistics.median(values), "low": low, "high": high, "values": list(values)}
-
-
-def as_json(values: Any) -> bytes:
-    """Values as the text of a file."""
-    return (json.dumps(values, indent=2) + "\n").encode()

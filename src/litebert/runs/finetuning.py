@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from litebert.errors import InputError
-from litebert.files import write_atomically
+from litebert.files import as_json, write_atomically
 from litebert.interop.load import tokenizer_of
 from litebert.interop.task_models import load_encoder, load_task_model
 from litebert.model.encoder import Model
-from litebert.runs.finetune_seeds import FinetuneSettings, Scored, Seeds, Watch, as_json
+from litebert.runs.finetune_seeds import FinetuneSettings, Scored, Seeds, Watch
 from litebert.runs.task_report import write_task_report
 from litebert.tasks.columns import Columns
 from litebert.tasks.hub_datasets import is_hub_name

@@ -15,10 +15,10 @@ from typing import Any
 
 from litebert.config import ModelConfig
 from litebert.errors import InputError
-from litebert.files import write_atomically
+from litebert.files import as_json, write_atomically
 from litebert.train.recipe_file import differences
 
-LADDER = "ladder.json"
+LADDER, RESULT = "ladder.json", "result.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,23 +54,27 @@ def cell_directory(study: Path, name: str) -> Path:
     return study / "cells" / name
 
 
-def claim(study: Path, cell: Cell) -> None:
-    """Describe a cell on disk, or find that it is described already in the same words.
+def describe(place: Path, values: dict[str, Any]) -> None:
+    """Write what a directory is for, or find that it says so already.
 
-    Raises InputError when its directory was begun for something else.
+    Raises InputError, naming the difference, when it was begun for something else.
     """
-    described = (json.dumps(asdict(cell), indent=2) + "\n").encode()
-    place = cell_directory(study, cell.name) / "cell.json"
-    if place.is_file() and place.read_bytes() != described:
-        differs = differences(place.read_text("utf-8"), described.decode())
+    content = as_json(values)
+    if place.is_file() and place.read_bytes() != content:
+        differs = differences(place.read_text("utf-8"), content.decode())
         raise InputError(
             f"{place.parent} was begun with other settings ({differs}): choose another --output"
         )
-    write_atomically(place, described)
+    write_atomically(place, content)
+
+
+def describe_cell(study: Path, cell: Cell) -> None:
+    """Write cell.json; raises InputError when its directory was begun for another cell."""
+    describe(cell_directory(study, cell.name) / "cell.json", asdict(cell))
 
 
 def read_cell(study: Path, name: str) -> Cell:
-    """The cell that `claim` described."""
+    """The cell that `describe_cell` described."""
     values = json.loads((cell_directory(study, name) / "cell.json").read_text("utf-8"))
     return Cell(**{**values, "shape": ModelConfig(**values["shape"])})
 
@@ -95,10 +99,8 @@ def take_result(study: Path, cell: Cell, others: Sequence[Path]) -> None:
             if result is None:
                 continue
             if replace(read_cell(other, place.name), variant=cell.variant) == _read(cell):
-                taken = result | {"variant": cell.variant, "taken_from": str(other)}
-                text = json.dumps(taken, indent=2) + "\n"
-                target = cell_directory(study, cell.name) / "result.json"
-                write_atomically(target, text.encode())
+                taken = {"variant": cell.variant, "taken_from": other.name}
+                write_result(study, cell.name, result | taken)
 
 
 def _read(cell: Cell) -> Cell:
@@ -106,7 +108,13 @@ def _read(cell: Cell) -> Cell:
     return replace(cell, recipe=json.loads(json.dumps(cell.recipe)))
 
 
+def write_result(study: Path, name: str, result: dict[str, Any]) -> dict[str, Any]:
+    """Write what a cell ended with: from then on it is done."""
+    write_atomically(cell_directory(study, name) / RESULT, as_json(result))
+    return result
+
+
 def read_result(study: Path, name: str) -> dict[str, Any] | None:
     """What a cell ended with; None while it is not done."""
-    place = cell_directory(study, name) / "result.json"
+    place = cell_directory(study, name) / RESULT
     return json.loads(place.read_text("utf-8")) if place.is_file() else None

@@ -26,7 +26,7 @@ Values = Mapping[str, Mapping[int, float]]
 
 @dataclass(frozen=True)
 class Contrast:
-    """What is compared: weights of variants on a metric, summing to 0."""
+    """What is compared: a weighted sum of variants on a metric, against a limit."""
 
     metric: str
     weights: Mapping[str, float]

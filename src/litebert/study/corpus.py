@@ -75,11 +75,10 @@ def study_corpus(data: Path, output: Path, *, vocab_size: int) -> StudyCorpus:
         prepared = {name: output / name for name in ("train", "valid")}
         if not all((place / INDEX).is_file() for place in prepared.values()):
             _prepare(data, prepared, vocab_size)
-    train, valid = (place.resolve() for place in prepared.values())
-    for place in (train, valid):
-        _check(Shards.open(place), data)
-    vocab_size = Shards.open(train).vocab_size
-    return StudyCorpus(train, valid, output.resolve(), vocab_size)
+    train, valid = (Shards.open(place.resolve()) for place in prepared.values())
+    for shards in (train, valid):
+        _check(shards, data)
+    return StudyCorpus(train.path, valid.path, output.resolve(), train.vocab_size)
 
 
 def _check(shards: Shards, data: Path) -> None:

@@ -3,7 +3,6 @@
 A cell is done in a process of its own, so that one which fails or is killed takes no other along.
 """
 
-import logging
 import os
 import subprocess
 import sys
@@ -15,7 +14,8 @@ from typing import Any
 import torch
 
 from litebert.errors import InputError
-from litebert.study.cell import Cell, claim, read_result, take_result
+from litebert.ray_cluster import ray_cluster
+from litebert.study.cell import Cell, describe_cell, read_result, take_result
 from litebert.study.run_cell import run_cell
 
 OnDone = Callable[[Cell, dict[str, Any]], None]
@@ -39,7 +39,7 @@ def run_cells(
     """
     chained = {cell.starts_from for cell in cells}
     for cell in cells:
-        claim(study, cell)
+        describe_cell(study, cell)
         # what others start from must have a model here
         if cell.starts_from is None and cell.name not in chained:
             take_result(study, cell, reuse)
@@ -51,6 +51,8 @@ def run_cells(
                 left.append(cell)
             else:
                 on_done(cell, result)
+        if not left:
+            continue
         if engine == "ray":
             _on_ray(study, left, threads=threads, on_done=on_done)
         else:
@@ -115,35 +117,25 @@ def _as_processes(
 
 
 def _on_ray(study: Path, cells: Sequence[Cell], *, threads: int, on_done: OnDone) -> None:
-    try:
-        import ray
-        from ray.exceptions import RayTaskError
-    except ImportError:
-        raise InputError("--engine ray needs pip install 'litebert[ray]'") from None
-    if not ray.is_initialized():
-        address = os.environ.get("RAY_ADDRESS")
-        local = {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
-    gpus = 1 if ray.cluster_resources().get("GPU") else 0
-    most = max(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
-    if most < threads:
-        raise InputError(f"a run of this scale wants {threads} CPUs, the largest node has {most:g}")
+    with ray_cluster(os.environ.get("RAY_ADDRESS")) as ray:
+        gpus = 1 if ray.cluster_resources().get("GPU") else 0
+        most = max(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
+        if most < threads:
+            raise InputError(
+                f"a run of this scale wants {threads} CPUs, the largest node has {most:g}"
+            )
+        task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=3)(_with_threads)
+        tasks = {task.remote(study, cell.name, threads): cell for cell in cells}
+        while tasks:
+            (ready,), _ = ray.wait(list(tasks), num_returns=1)
+            cell, result = tasks.pop(ready), ray.get(ready)
+            if result is None:
+                raise InputError(
+                    f"cell {cell.name} was stopped: the same command goes on from there"
+                )
+            on_done(cell, result)
 
-    @ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=3)
-    def task(name: str) -> dict[str, Any] | None:
-        import torch
 
-        torch.set_num_threads(threads)
-        return run_cell(study, name)
-
-    tasks = {task.remote(cell.name): cell for cell in cells}
-    while tasks:
-        (ready,), _ = ray.wait(list(tasks), num_returns=1)
-        cell = tasks.pop(ready)
-        try:
-            result = ray.get(ready)
-        except RayTaskError as error:
-            raise error.cause from None
-        if result is None:
-            raise InputError(f"cell {cell.name} was stopped: the same command goes on from there")
-        on_done(cell, result)
+def _with_threads(study: Path, name: str, threads: int) -> dict[str, Any] | None:
+    torch.set_num_threads(threads)
+    return run_cell(study, name)

@@ -13,12 +13,11 @@ import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from litebert.errors import InputError
-from litebert.files import write_atomically
-from litebert.interop.load import load, model_directory
+from litebert.interop.load import model_directory
 from litebert.model.encoder import Model
 from litebert.runs.finetune_seeds import FinetuneSettings
 from litebert.runs.finetuning import finetune
+from litebert.study.cell import describe
 from litebert.study.similarity import Similarity, similarity
 from litebert.tasks.blimp import read_blimp, score_blimp
 from litebert.tasks.columns import Columns
@@ -33,9 +32,10 @@ from litebert.text.tokenizer import Tokenizer, load_tokenizer
 from litebert.train.evaluation import evaluate, held_out_batches
 from litebert.train.finetune_recipe import FinetuneRecipe
 from litebert.train.objective import to_device
-from litebert.train.recipe_file import differences, typed_fields
-from litebert.train.start import choose_dtype
+from litebert.train.recipe_file import typed_fields
 
+# Training pairs that a probe of a model without a sentence objective is fitted on.
+PROBE_PAIRS = 4000
 SENTENCE_OBJECTIVES = {"sop": "mlm+sop", "nsp": "mlm+nsp"}
 
 
@@ -49,13 +49,10 @@ class Ladder:
     max_length: int
     batches: int
     """Held-out batches of 4,096 tokens for each objective."""
-    probe_pairs: int = 4000
-    """Training pairs that a probe of a model without a sentence objective is fitted on."""
     blimp: Path | None = None
     tasks: tuple[tuple[str, Path], ...] = ()
     """Names of tasks and the folders of their data."""
     task_recipe: FinetuneRecipe = FinetuneRecipe()  # noqa: RUF009  (frozen)
-    task_seeds: int = 1
 
     @classmethod
     def read(cls, path: Path) -> "Ladder":
@@ -77,51 +74,46 @@ class Ladder:
 
     def write(self, path: Path) -> None:
         """Describe the ladder on disk; raises InputError when another one is described there."""
-        text = json.dumps(asdict(self), default=str, indent=2) + "\n"
-        if path.is_file() and path.read_text("utf-8") != text:
-            differs = differences(path.read_text("utf-8"), text)
-            raise InputError(
-                f"{path.parent} was begun with other settings ({differs}): choose another --output"
-            )
-        write_atomically(path, text.encode())
+        describe(path, json.loads(json.dumps(asdict(self), default=str)))
+
+    def loss(self, model: Model, *, device: torch.device) -> dict[str, float]:
+        """Held-out masked-LM loss alone, which is what rates are chosen by."""
+        scores = evaluate(model, self._pairs(self.valid, "mlm"), limit=self.batches, device=device)
+        return {"mlm_loss": scores.mlm_loss}
 
     def climb(
-        self, run: Path, *, objective: str, device: torch.device, tasks: bool = True
+        self, model: Model, run: Path, *, objective: str, device: torch.device
     ) -> dict[str, float]:
-        """All figures of the model of a run directory, by name; of tasks only where asked for."""
-        model = load(run)
-        tokenizer = load_tokenizer(model_directory(run))
-        model.to(device).compute_dtype = choose_dtype("auto", device)
+        """All figures of a run's model, by name, in per cent but for losses."""
         found = self._held_out(model, objective, device)
         if self.blimp is not None:
-            found["blimp"] = _blimp(model, tokenizer, self.blimp)
+            found["blimp"] = _blimp(model, load_tokenizer(model_directory(run)), self.blimp)
         scores = {}
-        for task, data in self.tasks if tasks else ():
+        for task, data in self.tasks:
             scores |= self._task(task, data, run, device)
         if scores:
             found |= scores | {"downstream": sum(scores.values()) / len(scores)}
         return found
 
-    def similarity(self, run: Path) -> Similarity:
-        """How far every layer moves its input, on a held-out batch."""
+    def similarity(self, model: Model) -> Similarity:
+        """How far every layer of a model on the CPU moves its input, on a held-out batch."""
         batch = self._pairs(self.valid, "mlm+sop").batch(0)
         packed, _ = to_device(batch, torch.device("cpu"))
-        return similarity(load(run), packed)
+        return similarity(model, packed)
 
     def _held_out(self, model: Model, objective: str, device: torch.device) -> dict[str, float]:
         found: dict[str, float] = {}
         for name, asked in SENTENCE_OBJECTIVES.items():
-            batches = self._pairs(self.valid, asked)
-            scores = evaluate(model, batches, limit=self.batches, device=device)
-            if objective == "mlm":
-                # its sentence head was never trained
-                accuracy = self._probed(model, asked, device)
-            else:
-                assert scores.sentence_accuracy is not None
-                accuracy = scores.sentence_accuracy
+            # a sentence head that was never trained has nothing to say
+            probed = objective == "mlm"
+            if not probed or not found:
+                batches = self._pairs(self.valid, asked)
+                scores = evaluate(model, batches, limit=self.batches, device=device)
+                found.setdefault("mlm_loss", scores.mlm_loss)
+                found.setdefault("mlm_accuracy", 100 * scores.mlm_accuracy)
+            accuracy = self._probed(model, asked, device) if probed else scores.sentence_accuracy
+            assert accuracy is not None, "held-out documents have pairs: study_corpus saw to it"
             found[f"{name}_accuracy"] = 100 * accuracy
-            found.setdefault("mlm_loss", scores.mlm_loss)
-            found.setdefault("mlm_accuracy", 100 * scores.mlm_accuracy)
         return found
 
     def _pairs(self, shards: Path, objective: str) -> Batches:
@@ -131,7 +123,7 @@ class Ladder:
     def _probed(self, model: Model, objective: str, device: torch.device) -> float:
         """Accuracy of a logistic regression on [CLS] of the frozen encoder."""
         learned = _first_tokens(model, self._pairs(self.train, objective), device)
-        features, labels = _take(learned, self.probe_pairs)
+        features, labels = _take(learned, PROBE_PAIRS)
         mean, deviation = features.mean(0), features.std(0) + 1e-6
         probe = LogisticRegression(max_iter=1000)
         probe.fit((features - mean) / deviation, labels)
@@ -140,9 +132,7 @@ class Ladder:
         return float(probe.score((asked - mean) / deviation, truth))
 
     def _task(self, task: str, data: Path, run: Path, device: torch.device) -> dict[str, float]:
-        settings = FinetuneSettings(
-            output=run.parent / "tasks" / task, seeds=self.task_seeds, device=str(device)
-        )
+        settings = FinetuneSettings(output=run.parent / "tasks" / task, seeds=1, device=str(device))
         result = finetune(
             task, model=str(run), data=data, recipe=self.task_recipe, settings=settings
         )
@@ -160,10 +150,9 @@ def _first_tokens(
         batch = batches.batch(index * batches.num_batches // count)
         packed, _ = to_device(batch, device)
         with torch.inference_mode():
-            hidden = model(packed).hidden
-        first = hidden[torch.from_numpy(batch.offsets[:-1]).to(device)].float().cpu().numpy()
+            first = model(packed, wanted=packed.offsets[:-1]).hidden
         asked = batch.sentence_labels >= 0
-        yield first[asked], batch.sentence_labels[asked]
+        yield first.float().cpu().numpy()[asked], batch.sentence_labels[asked]
 
 
 def _take(

@@ -124,7 +124,8 @@ def _question(results: StudyResults) -> str:
 def _budget(results: StudyResults) -> str:
     facts = results.facts
     quick = ", quick" if facts["quick"] else ""
-    return f"Scale {results.scale.name}{quick}, equal {facts['equal']}, {facts['data']}."
+    each = f", {short_number(facts['tokens'])} tokens a run" if facts["tokens"] else ""
+    return f"Scale {results.scale.name}{quick}, equal {facts['equal']}{each}, {facts['data']}."
 
 
 def cost_in_words(results: StudyResults) -> str:

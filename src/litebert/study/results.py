@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from litebert.errors import InputError
-from litebert.files import write_atomically
+from litebert.files import as_json, write_atomically
 from litebert.study.claims import Judgement, Values, judge
 from litebert.study.registry import study_of
 from litebert.study.scale import SCALES, Scale
@@ -65,12 +65,11 @@ class StudyResults:
             "study": self.study.name,
             "scale": self.scale.name,
             "facts": self.facts,
-            "claims": [as_json(judgement) for judgement in self.judgements],
+            "claims": [_values_of(judgement) for judgement in self.judgements],
             "cells": self.cells,
             "sweep": self.sweep,
         }
-        text = json.dumps(values, indent=1) + "\n"
-        write_atomically(directory / "results.json", text.encode())
+        write_atomically(directory / "results.json", as_json(values))
 
 
 def read_results(directory: Path) -> StudyResults:
@@ -88,7 +87,7 @@ def read_results(directory: Path) -> StudyResults:
     )
 
 
-def as_json(judgement: Judgement) -> dict[str, Any]:
+def _values_of(judgement: Judgement) -> dict[str, Any]:
     """A judgement as JSON values; endless intervals as null."""
     return {
         "claim": judgement.claim.sentence,

@@ -19,17 +19,17 @@ from litebert.files import write_atomically
 from litebert.interop.huggingface import save
 from litebert.interop.load import load, model_directory
 from litebert.model.encoder import build
-from litebert.model.flops import training_flops
 from litebert.runs.pretraining import pretrain
 from litebert.runs.record import RunRecord
-from litebert.study.cell import LADDER, Cell, cell_directory, read_cell, read_result
+from litebert.study.cell import LADDER, Cell, cell_directory, read_cell, read_result, write_result
 from litebert.study.ladder import Ladder
+from litebert.study.study import flops_per_token
 from litebert.text.tokenizer import load_tokenizer
 from litebert.train.checkpoint import checkpoint_directories
 from litebert.train.provenance import provenance
 from litebert.train.recipe import PretrainRecipe, RunSettings
 from litebert.train.recipe_file import typed_fields
-from litebert.train.start import choose_device
+from litebert.train.start import choose_device, choose_dtype
 
 # A cell that goes on from another must not read the same pairs under the same masks again.
 SEEDS_OF_A_STAGE = 10_000
@@ -59,23 +59,23 @@ def _run(study: Path, name: str) -> dict[str, Any] | None:
     except DivergenceError:
         if not cell.sweep:
             raise
-        return _write(place, {**_named(cell), "figures": {}, "seconds": 0.0})
+        return write_result(study, name, {**_named(cell), "figures": {}, "seconds": 0.0})
     if ended.stop_signal is not None:
         return None
-    figures = ladder.climb(
-        run,
-        objective=recipe.objective,
-        device=choose_device("auto"),
-        tasks=not cell.sweep,
-    )
-    model, moved = load(run), ladder.similarity(run)
+    model = load(run)
+    moved = ladder.similarity(model)
+    device = choose_device("auto")
+    # in the arithmetic that the study chose once, not what is faster just now
+    model.to(device).compute_dtype = choose_dtype(recipe.precision, device)
+    if cell.sweep:
+        figures = ladder.loss(model, device=device)
+    else:
+        figures = ladder.climb(model, run, objective=recipe.objective, device=device)
     figures["distance_spread"] = statistics.pstdev(moved.distance)
     figures["last_distance"] = moved.distance[-1]
     begun_with = read_result(study, cell.starts_from) if cell.starts_from else None
     before = begun_with or {"tokens": 0, "training_flops": 0}
-    flops = training_flops(
-        model.config, length=recipe.max_length, mask_rate=recipe.predictions / recipe.batch_tokens
-    )
+    flops = ended.tokens * flops_per_token(model.config, cell.recipe)
     result = {
         **_named(cell),
         "figures": figures,
@@ -87,9 +87,9 @@ def _run(study: Path, name: str) -> dict[str, Any] | None:
         "tokens": before["tokens"] + ended.tokens,
         "seconds": ended.seconds,
         "parameters": sum(weight.numel() for weight in model.parameters()),
-        "training_flops": before["training_flops"] + ended.tokens * flops,
+        "training_flops": before["training_flops"] + flops,
     }
-    _write(place, result)
+    write_result(study, name, result)
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
     return result
 
@@ -97,11 +97,6 @@ def _run(study: Path, name: str) -> dict[str, Any] | None:
 def _named(cell: Cell) -> dict[str, Any]:
     named = {name: getattr(cell, name) for name in ("variant", "seed", "rates", "sweep")}
     return named | {"made": provenance(choose_device("auto"))}
-
-
-def _write(place: Path, result: dict[str, Any]) -> dict[str, Any]:
-    write_atomically(place / "result.json", (json.dumps(result, indent=2) + "\n").encode())
-    return result
 
 
 def _recipe(study: Path, cell: Cell) -> PretrainRecipe:
@@ -128,10 +123,9 @@ def _as_deep(source: Path, shape: ModelConfig, output: Path) -> None:
     Raises InputError when the two differ in anything else.
     """
     model = load(source)
-    deeper = replace(model.config, depth=shape.depth)
-    if deeper != replace(shape, vocab_size=deeper.vocab_size):
+    if replace(model.config, depth=shape.depth) != shape:
         raise InputError(f"{source}: another shape than {output.parent} goes on with")
-    fresh = build(deeper)
+    fresh = build(shape)
     fresh.load_state_dict(model.state_dict())
     save(fresh, load_tokenizer(model_directory(source)), output)
 

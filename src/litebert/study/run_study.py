@@ -15,14 +15,14 @@ from typing import Any, Literal
 import torch
 
 from litebert.errors import InputError
-from litebert.files import write_atomically
+from litebert.files import as_json, write_atomically
 from litebert.study.cell import LADDER, Cell, read_result
 from litebert.study.corpus import study_corpus
 from litebert.study.engine import run_cells
 from litebert.study.ladder import Ladder
 from litebert.study.results import StudyResults
 from litebert.study.scale import Scale
-from litebert.study.study import Equal, Study, cells_of, chosen_rates, sweep_cells
+from litebert.study.study import Budget, Equal, Study, cells_of, chosen_rates, sweep_cells
 from litebert.train.recipe_file import differences
 from litebert.train.start import choose_device, choose_dtype
 
@@ -45,6 +45,8 @@ class StudySettings:
     quick: bool = False
     """A third of the tokens, two seeds, the main variants and no sweep."""
     equal: Equal | None = None
+    tokens: int | None = None
+    """Of a cell, where tokens are what is equal; the scale's when left out."""
     minutes: float | None = None
     """Of a cell, where minutes are what is equal; the scale's when left out."""
     engine: Literal["local", "ray"] = "local"
@@ -68,6 +70,7 @@ def run_study(
     cannot be used and for a directory of another study.
     """
     settings = replace(settings, output=settings.output.resolve())
+    scale = replace(scale, tokens=settings.tokens or scale.tokens)
     described = _describe(study, scale, settings)
     settings.output.mkdir(parents=True, exist_ok=True)
     corpus = study_corpus(settings.data, settings.output / "corpus", vocab_size=scale.vocab_size)
@@ -87,15 +90,20 @@ def run_study(
     )
     ladder.check()
     # the directory is this study's once all that it reads was read
-    write_atomically(settings.output / STUDY, (json.dumps(described, indent=2) + "\n").encode())
+    write_atomically(settings.output / STUDY, as_json(described))
     ladder.write(settings.output / LADDER)
-    budget: dict[str, Any] = {"corpus": corpus, "equal": described["equal"]}
-    budget |= {"minutes": settings.minutes, "precision": described["precision"]}
+    budget = Budget(
+        scale=scale,
+        corpus=corpus,
+        equal=described["equal"],
+        minutes=settings.minutes,
+        precision=described["precision"],
+    )
     share = QUICK_TOKENS if settings.quick else 1.0
     seeds = settings.seeds or (QUICK_SEEDS if settings.quick else scale.seeds)
-    sweep = [] if settings.quick else sweep_cells(variants, scale, **budget)
+    sweep = [] if settings.quick else sweep_cells(variants, budget)
     # the rates are not known before the sweep, and no number of the plan depends on them
-    plan = cells_of(variants, scale, seeds=seeds, rates={}, share=share, **budget)
+    plan = cells_of(variants, budget, seeds=seeds, rates={}, share=share)
     watch("plan", {"cells": sweep + plan, "parallel": settings.parallel})
 
     def on_done(cell: Cell, result: dict[str, Any]) -> None:
@@ -106,12 +114,13 @@ def run_study(
     run_cells(settings.output, sweep, **how, on_done=on_done)
     swept = _results(settings.output, sweep)
     rates = chosen_rates(variants, swept)
-    cells = cells_of(variants, scale, seeds=seeds, rates=rates, share=share, **budget)
+    cells = cells_of(variants, budget, seeds=seeds, rates=rates, share=share)
     run_cells(settings.output, cells, **how, on_done=on_done)
     results = StudyResults(
         study=study,
         scale=scale,
-        facts={**described, "seeds": seeds, "rates": rates},
+        # a page is shown to others: no paths of this machine
+        facts={**described, "data": settings.data.resolve().name, "seeds": seeds, "rates": rates},
         cells=_results(settings.output, cells),
         sweep=swept,
     )
@@ -127,6 +136,7 @@ def _describe(study: Study, scale: Scale, settings: StudySettings) -> dict[str, 
         "data": str(settings.data.resolve()),
         "quick": settings.quick,
         "equal": settings.equal or study.equal,
+        "tokens": settings.tokens,
         "minutes": settings.minutes,
     }
     for other in settings.reuse:
@@ -142,8 +152,8 @@ def _describe(study: Study, scale: Scale, settings: StudySettings) -> dict[str, 
                 f"{settings.output} holds another study ({differs}): choose another --output"
             )
         return described
-    for other in settings.reuse:
-        known = json.loads((other / STUDY).read_text("utf-8"))
+    if settings.reuse:
+        known = json.loads((settings.reuse[0] / STUDY).read_text("utf-8"))
         return described | {"precision": known["precision"]}
     device = choose_device("auto")
     dtype = choose_dtype(scale.recipe.get("precision", "auto"), device)

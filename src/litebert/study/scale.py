@@ -34,9 +34,7 @@ class Scale:
     batches: int
     """Held-out batches of 4,096 tokens."""
     sweep: tuple[float, ...]
-    """Factors on the learning rates that are tried for every variant, at `sweep_share` of the
-    budget; none when there is one."""
-    sweep_share: float = 1 / 4
+    """Factors on the learning rates that are tried for every variant; none when there is one."""
     seeds: int
     threads: int
     """Threads of a cell; a GPU instead where there is one."""
@@ -57,12 +55,12 @@ SCALES: dict[str, Scale] = {
         depths=(1, 2, 3, 6, 12),
         widths=(64, 128, 256, 512),
         vocab_size=8000,
-        tokens=2_000_000,
+        tokens=1_000_000,
         minutes=4,
         recipe={"batch_tokens": 2048, "max_length": 128, "mask_rate": 0.3},
         # such small models want ten times the rate of the base size
-        task_recipe=FinetuneRecipe(lr=4e-4, epochs=2, evaluations=2),
-        batches=100,
+        task_recipe=FinetuneRecipe(lr=4e-4, steps=400, evaluations=2),
+        batches=50,
         sweep=(0.5, 1.0, 2.0),
         seeds=3,
         threads=1,

@@ -1,8 +1,7 @@
 """A study: variants of one shape or recipe, and the claims they bear on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from dataclasses import fields as fields_of
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from litebert.config import ModelConfig
@@ -14,6 +13,10 @@ from litebert.study.scale import Scale
 from litebert.text.batch_settings import BatchSettings
 
 Equal = Literal["tokens", "flops", "minutes"]
+
+# Of the budget what each run of the search for rates gets.
+SWEEP_SHARE = 1 / 4
+EVALUATIONS = {"evaluations": 6, "evaluation_batches": 5}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +31,6 @@ class Variant:
     """The variant whose weights of the same seed it begins with."""
     every: int = 1
     """Of the training documents it sees every so manieth alone."""
-    paper: dict[str, float] = field(default_factory=dict)
-    """What the paper prints for it: shown beside ours, never mixed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,72 +54,109 @@ class Study:
     """What a reader has to know before comparing."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What every variant of a study gets, at which scale."""
+
+    scale: Scale
+    corpus: StudyCorpus
+    equal: Equal = "tokens"
+    minutes: float | None = None
+    """Where minutes are what is equal; the scale's when left out."""
+    precision: str = "auto"
+
+    def shape(self, variant: Variant) -> ModelConfig:
+        """A variant's model, with the vocabulary of the corpus."""
+        return replace(variant.shape, vocab_size=self.corpus.vocab_size)
+
+    def recipe(self, variant: Variant, *, reference: Variant, share: float) -> dict[str, Any]:
+        """Fields of a variant's recipe, at a share of the budget.
+
+        With equal "flops" the reference has the scale's tokens and the others as many as take as
+        much arithmetic.
+        """
+        own_fields = self._fields(variant)
+        if self.equal == "minutes":
+            return own_fields | {"minutes": share * (self.minutes or self.scale.minutes)}
+        tokens = share * self.scale.tokens
+        if self.equal == "flops":
+            whole, own = (
+                flops_per_token(self.shape(each), self._fields(each))
+                for each in (reference, variant)
+            )
+            tokens *= whole / own
+        return own_fields | {"tokens": round(tokens)}
+
+    def _fields(self, variant: Variant) -> dict[str, Any]:
+        return {
+            **self.scale.recipe,
+            **variant.recipe,
+            **self.corpus.fields(every=variant.every),
+            "precision": self.precision,
+            **EVALUATIONS,
+        }
+
+
+def flops_per_token(shape: ModelConfig, recipe: dict[str, Any]) -> float:
+    """Operations of a training step by token, by the fields of a recipe."""
+    names = {each.name for each in fields(BatchSettings)}
+    settings = BatchSettings(**{name: recipe[name] for name in recipe if name in names})
+    return training_flops(
+        shape,
+        length=settings.max_length,
+        mask_rate=settings.predictions / settings.batch_tokens,
+    )
+
+
 def cells_of(
     variants: list[Variant],
-    scale: Scale,
+    budget: Budget,
     *,
-    corpus: StudyCorpus,
     seeds: int,
     rates: dict[str, float],
     share: float = 1.0,
-    equal: Equal = "tokens",
-    minutes: float | None = None,
-    precision: str = "auto",
 ) -> list[Cell]:
     """The cells of a study: every variant from every seed, at the rates that were chosen.
 
-    `share` is that of the scale's budget which they get. With equal "flops" the first variant has
-    the scale's tokens and the others as many as take as much arithmetic; with "minutes" all have
-    the scale's, or those that are given.
+    `share` is that of the budget which they get; the first variant is its reference.
     """
     cells = []
     for seed in range(seeds):
-        names: dict[str, str] = {}
-        stages: dict[str, int] = {}
+        done: dict[str, Cell] = {}
         for variant in variants:
-            cell = Cell(
+            before = done[variant.starts_from] if variant.starts_from else None
+            done[variant.name] = Cell(
                 variant=variant.name,
                 seed=seed,
-                shape=variant.shape,
-                recipe=_recipe(variant, variants[0], scale, corpus, equal, minutes, share)
-                | {"precision": precision},
+                shape=budget.shape(variant),
+                recipe=budget.recipe(variant, reference=variants[0], share=share),
                 rates=rates.get(variant.name, 1.0),
-                starts_from=variant.starts_from and names[variant.starts_from],
-                stage=stages[variant.starts_from] + 1 if variant.starts_from else 0,
+                starts_from=before and before.name,
+                stage=before.stage + 1 if before else 0,
             )
-            names[variant.name], stages[variant.name] = cell.name, cell.stage
-            cells.append(cell)
+        cells += done.values()
     return cells
 
 
-def sweep_cells(
-    variants: list[Variant],
-    scale: Scale,
-    *,
-    corpus: StudyCorpus,
-    equal: Equal = "tokens",
-    minutes: float | None = None,
-    precision: str = "auto",
-) -> list[Cell]:
+def sweep_cells(variants: list[Variant], budget: Budget) -> list[Cell]:
     """Short runs of every variant at every factor on the rates: all sides get the same search.
 
     A variant that goes on from another keeps that one's rates.
     """
-    if len(scale.sweep) < 2:
+    if len(budget.scale.sweep) < 2:
         return []
     return [
         Cell(
             variant=variant.name,
             seed=0,
-            shape=variant.shape,
-            recipe=_recipe(variant, variants[0], scale, corpus, equal, minutes, scale.sweep_share)
-            | {"precision": precision},
+            shape=budget.shape(variant),
+            recipe=budget.recipe(variant, reference=variants[0], share=SWEEP_SHARE),
             rates=factor,
             sweep=True,
         )
         for variant in variants
         if variant.starts_from is None
-        for factor in scale.sweep
+        for factor in budget.scale.sweep
     ]
 
 
@@ -139,41 +177,3 @@ def chosen_rates(variants: list[Variant], results: list[dict[str, Any]]) -> dict
         if variant.starts_from in rates:
             rates[variant.name] = rates[variant.starts_from]
     return rates
-
-
-def _recipe(
-    variant: Variant,
-    reference: Variant,
-    scale: Scale,
-    corpus: StudyCorpus,
-    equal: Equal,
-    minutes: float | None,
-    share: float,
-) -> dict[str, Any]:
-    fields = _fields(variant, scale, corpus)
-    if equal == "minutes":
-        return fields | {"minutes": share * (minutes or scale.minutes)}
-    tokens = share * scale.tokens
-    if equal == "flops":
-        costs = [
-            flops_per_token(each.shape, _fields(each, scale, corpus), corpus.vocab_size)
-            for each in (reference, variant)
-        ]
-        tokens *= costs[0] / costs[1]
-    return fields | {"tokens": round(tokens)}
-
-
-def _fields(variant: Variant, scale: Scale, corpus: StudyCorpus) -> dict[str, Any]:
-    fields = {**scale.recipe, **variant.recipe, **corpus.fields(every=variant.every)}
-    return fields | {"evaluations": 8, "evaluation_batches": 10}
-
-
-def flops_per_token(shape: ModelConfig, recipe: dict[str, Any], vocab_size: int) -> float:
-    """Operations of a training step by token, with a vocabulary and the fields of a recipe."""
-    names = {field.name for field in fields_of(BatchSettings)}
-    settings = BatchSettings(**{name: recipe[name] for name in recipe if name in names})
-    return training_flops(
-        replace(shape, vocab_size=vocab_size),
-        length=settings.max_length,
-        mask_rate=settings.predictions / settings.batch_tokens,
-    )

@@ -6,7 +6,6 @@ renaming its shards.
 """
 
 import json
-import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from litebert.errors import InputError
+from litebert.ray_cluster import check_ray, ray_cluster
 from litebert.text.corpus import Segments, read_documents
 from litebert.text.prepare import prepare_into
 from litebert.text.shard_writer import SHARD_BYTES, ShardWriter, claim_directory, write_index
@@ -138,30 +137,21 @@ def processes(count: int) -> Engine:
     return run
 
 
-def ray_cluster(address: str | None) -> Engine:
+def on_ray(address: str | None) -> Engine:
     """Parts as tasks of a Ray cluster whose machines see the files and the output directory.
 
-    `address` as `ray.init` takes it; a cluster of this machine alone when it is None.
+    `address` as `ray.init` takes it; a cluster of this machine alone when it is None. Raises
+    InputError where Ray is not installed.
     """
-    try:
-        import ray
-        from ray.exceptions import RayTaskError
-    except ImportError:
-        raise InputError("--engine ray needs pip install 'litebert[ray]'") from None
+    check_ray()
 
     def run(parts: Sequence[Part]) -> Iterator[int]:
-        local = {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
-        try:
+        with ray_cluster(address) as ray:
             task = ray.remote(num_cpus=1)(prepare_part)
             pending = [task.remote(part) for part in parts]
             while pending:
                 done, pending = ray.wait(pending)
                 yield ray.get(done[0])
-        except RayTaskError as error:
-            raise error.cause from None
-        finally:
-            ray.shutdown()
 
     return run
 

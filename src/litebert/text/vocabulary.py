@@ -33,10 +33,11 @@ def train_tokenizer(
     """Train an ALBERT tokenizer on lines of text: pad 0, unk 1, [CLS] 2, [SEP] 3, [MASK] 4.
 
     `sample` lines at most, drawn at random, are trained on. With `at_most` a text that cannot fill
-    the vocabulary gets a smaller one. A piece that glues a comma to a digit
-    is put out of reach in the model itself, so that every convention gives the same ids.
+    the vocabulary gets a smaller one. A piece that glues a comma to a digit is put out of reach in
+    the model itself, so that every convention gives the same ids.
 
-    Raises InputError when the text is empty or cannot fill the vocabulary (naming the maximum).
+    Raises InputError when the text is empty or, without `at_most`, cannot fill the vocabulary
+    (naming the maximum).
     """
     out = io.BytesIO()
     steps = normalizers.Sequence(text_steps(cased=cased, keep_accents=keep_accents))

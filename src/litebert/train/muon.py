@@ -5,6 +5,8 @@ root mean square. Differs from torch.optim.Muon in one thing: a fused query-key-
 three matrices stacked, and each is made orthogonal on its own.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
@@ -18,7 +20,8 @@ class Muon(Optimizer):
     """Momentum, Nesterov look-ahead, orthogonalisation, step of 0.2 sqrt(max(rows, columns)).
 
     Parameters are matrices (rows, columns); a group's `stacked` says how many matrices of equal
-    shape lie on top of each other in each of its parameters.
+    shape lie on top of each other in each of its parameters. `dtype` says in what arithmetic the
+    products are: bfloat16 is enough (Jordan et al. 2024), but slow where hardware lacks it.
     """
 
     def __init__(
@@ -28,7 +31,9 @@ class Muon(Optimizer):
         lr: float,
         momentum: float = 0.95,
         weight_decay: float = 0.0,
+        dtype: Callable[[], torch.dtype] = lambda: torch.bfloat16,
     ):
+        self.dtype = dtype
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "stacked": 1}
         super().__init__(groups, defaults)
 
@@ -47,14 +52,14 @@ class Muon(Optimizer):
                 matrices = update.unflatten(0, (group["stacked"], -1))
                 scale = 0.2 * max(matrices.shape[-2:]) ** 0.5
                 weight.mul_(1 - group["lr"] * group["weight_decay"])
-                orthogonal = orthogonalise(matrices).flatten(0, 1).to(weight.dtype)
-                weight.add_(orthogonal, alpha=-group["lr"] * scale)
+                orthogonal = orthogonalise(matrices.to(self.dtype())).flatten(0, 1)
+                weight.add_(orthogonal.to(weight.dtype), alpha=-group["lr"] * scale)
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
-    """The nearest matrices with singular values near 1: (n, rows, columns) in and out, bf16."""
+    """The nearest matrices with singular values near 1: (n, rows, columns) in and out."""
     a, b, c = COEFFICIENTS
-    x = matrices.to(torch.bfloat16)
+    x = matrices
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT

@@ -52,7 +52,13 @@ def build_optimizers(model: Model, recipe: PretrainRecipe) -> list[Optimizer]:
                 {"params": [named[n] for n in named if n in matrices - fused]},
             ]
             optimizers.append(
-                Muon(groups, lr=recipe.muon_lr, weight_decay=recipe.muon_weight_decay)
+                Muon(
+                    groups,
+                    lr=recipe.muon_lr,
+                    weight_decay=recipe.muon_weight_decay,
+                    # a run that is resumed learns only then in which arithmetic it goes on
+                    dtype=lambda: model.compute_dtype or torch.float32,
+                )
             )
     _check_every_parameter_once(model, optimizers)
     for optimizer in optimizers:
