@@ -292,6 +292,8 @@ def test_killed_twice_it_ends_as_if_it_had_not_been(text, tiny, tmp_path, capsys
         (["sharing", "--data", "{text}", "--output", "x", "--blimp", "y"], "y"),
         (["report", "nowhere"], "no results.json"),
         (["compare", "one"], "two directories or more"),
+        (["overview"], "give the folder"),
+        (["overview", "."], "no directory of a study"),
     ],
 )
 def test_bad_input_is_one_line(argv, message, text, tiny, tmp_path, capsys, monkeypatch):

@@ -13,6 +13,7 @@ from litebert.cli.status_bar import StatusBar
 from litebert.cli.text_table import print_table
 from litebert.errors import InputError
 from litebert.study.cell import Cell
+from litebert.study.overview import OVERVIEW, write_overview
 from litebert.study.registry import STUDIES, study_of
 from litebert.study.report import claims_table, figures_table, write_study_report
 from litebert.study.results import StudyResults, read_results
@@ -30,6 +31,7 @@ USAGE = """usage: litebert study NAME --data TEXT --output DIR [...]
        litebert study list
        litebert study report DIR
        litebert study compare DIR DIR ...
+       litebert study overview FOLDER
 
 {studies}
 
@@ -86,6 +88,8 @@ def main(argv: list[str]) -> int:
         return _report(rest)
     if verb == "compare":
         return _compare(rest)
+    if verb == "overview":
+        return _overview(rest)
     study = study_of(verb)
     arguments = tyro.cli(
         Arguments, args=rest, prog=f"litebert study {verb}", description=study.question
@@ -191,6 +195,17 @@ def _report(argv: list[str]) -> int:
         raise InputError("give the directory of a study: litebert study report DIR")
     results = read_results(Path(argv[0]))
     _show(results, write_study_report(results, Path(argv[0])), as_json=False)
+    return 0
+
+
+def _overview(argv: list[str]) -> int:
+    """The claims of all studies in a folder, on one page."""
+    if len(argv) != 1:
+        raise InputError("give the folder of your studies: litebert study overview FOLDER")
+    for title, rows in write_overview(Path(argv[0])):
+        print(title)
+        print_table(rows)
+    print(f"page: {Path(argv[0]) / OVERVIEW}")
     return 0
 
 

@@ -12,7 +12,14 @@ from typing import Any, Literal
 import numpy as np
 
 from litebert.errors import InputError
-from litebert.runs.drawing import BASELINE, GRID, HELD_OUT, INK, TRAIN, in_page, short_number, style
+from litebert.runs.drawing import (
+    BASELINE,
+    HELD_OUT,
+    TRAIN,
+    drawing_style,
+    in_page,
+    short_number,
+)
 from litebert.runs.record import RunRecord
 
 MEASURES = {"mlm_loss": "masked-LM loss, nats", "sentence_accuracy": "sentence accuracy"}
@@ -71,11 +78,10 @@ def panel_svg(record: RunRecord, panel: Panel) -> str | None:
     ]
     if not steps and not points:
         return None
-    import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-    with matplotlib.rc_context(style(INK, GRID)):
+    with drawing_style():
         figure = Figure(figsize=(5.2, 2.9), layout="constrained")
         axes = figure.add_subplot()
         if steps:
@@ -119,12 +125,11 @@ def curve_image(
     beside chance. One line a run, named by `labels` or else by its directory. Raises InputError for
     a directory that is no run and for a run without such an evaluation.
     """
-    import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter
 
     names = labels or [Path(directory).name for directory in run_directories]
-    with matplotlib.rc_context(style("#222222", "#e3e3e3") | {"savefig.dpi": 160}):
+    with drawing_style("#222222", "#e3e3e3", **{"savefig.dpi": 160}):
         figure = Figure(figsize=(7, 3.8), layout="constrained")
         axes = figure.add_subplot()
         baselines = []

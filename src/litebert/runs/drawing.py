@@ -34,10 +34,12 @@ def short_number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def style(ink: str = INK, grid: str = GRID) -> Any:
-    """matplotlib's settings for every drawing of ours."""
+def drawing_style(ink: str = INK, grid: str = GRID, **more: Any) -> Any:
+    """matplotlib's settings for every drawing of ours, as a context to draw in."""
+    import matplotlib
+
     inked = ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor")
-    return dict.fromkeys(inked, ink) | {
+    settings: Any = dict.fromkeys(inked, ink) | {
         "font.size": 9,
         "axes.edgecolor": grid,
         "xtick.color": grid,
@@ -51,6 +53,7 @@ def style(ink: str = INK, grid: str = GRID) -> Any:
         "svg.fonttype": "none",
         "text.parse_math": False,  # a label may hold dollars
     }
+    return matplotlib.rc_context(settings | more)
 
 
 def in_page(figure: Any, salt: str) -> str:

@@ -1,6 +1,6 @@
 """A page that needs no network and no scripts: head, style, sections, tables."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from litebert.runs.report_style import STYLE
@@ -38,3 +38,13 @@ def table(rows: Iterable[tuple[str, ...]]) -> str:
         note = "".join(f'<td class="note">{escape(note)}</td>' for note in notes)
         lines.append(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td>{note}</tr>")
     return f"<table>{''.join(lines)}</table>"
+
+
+def headed_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows under their head, in a panel of the page."""
+    tags = ["th", *["td"] * (len(rows) - 1)]
+    lines = "".join(
+        "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row) + "</tr>"
+        for tag, row in zip(tags, rows, strict=True)
+    )
+    return f'<div class="panel"><table>{lines}</table></div>'

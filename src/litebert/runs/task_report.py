@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from litebert.files import write_atomically
-from litebert.runs.drawing import GRID, HELD_OUT, TRAIN, in_page, style
+from litebert.runs.drawing import GRID, HELD_OUT, TRAIN, drawing_style, in_page
 from litebert.runs.page import halves, page, section, table
 from litebert.tasks.example import ChoiceExample, Example, SpanExample, TaggedExample, TextExample
 from litebert.tasks.kinds import TaskKind
@@ -83,7 +83,6 @@ def _scores(scores: dict[str, dict[str, dict[str, Any]]]) -> str:
 
 def _curves(directory: Path) -> str:
     """The first metric on the selection rows over steps, a line a seed; and the training loss."""
-    import matplotlib
     from matplotlib.figure import Figure
 
     seeds = sorted(directory.glob("seed-*/events.jsonl"))
@@ -97,7 +96,7 @@ def _curves(directory: Path) -> str:
         f"{metric} on the selection rows": lambda event: event["scores"][metric],
         "training loss since the evaluation before": lambda event: event["loss"],
     }
-    with matplotlib.rc_context(style()):
+    with drawing_style():
         for title, value in values.items():
             figure = Figure(figsize=(5.2, 2.9), layout="constrained")
             axes = figure.add_subplot()
@@ -115,7 +114,6 @@ def _confusion(kind: TaskKind, predictions: Sequence, examples: Sequence) -> str
     counts = Counter(
         (example.label, found) for example, found in zip(examples, predictions, strict=True)
     )
-    import matplotlib
     import numpy as np
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
@@ -123,7 +121,7 @@ def _confusion(kind: TaskKind, predictions: Sequence, examples: Sequence) -> str
     size = len(kind.labels)
     matrix = np.array([[counts[right, found] for found in range(size)] for right in range(size)])
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    with matplotlib.rc_context(style()):
+    with drawing_style():
         figure = Figure(figsize=(1.6 + 0.8 * size, 1.2 + 0.6 * size), layout="constrained")
         axes = figure.add_subplot()
         # the page's own colours cannot be mixed, so a cell is a square whose side shows the share

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from litebert.runs.drawing import BASELINE, GRID, HELD_OUT, TRAIN, short_number, style
+from litebert.runs.drawing import BASELINE, GRID, HELD_OUT, TRAIN, drawing_style, short_number
 from litebert.study.claims import interval
 from litebert.study.results import StudyResults
 
@@ -27,10 +27,7 @@ def title_of(metric: str) -> str:
 
 def draw_metric(results: StudyResults, metric: str) -> Any:
     """A metric of all variants with its 95 % intervals, as a matplotlib figure."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    with matplotlib.rc_context(style()):
+    with drawing_style():
         if results.study.along is None:
             return _bars(results, metric)
         return _curves(results, metric)
@@ -90,13 +87,10 @@ def _curves(results: StudyResults, metric: str) -> Any:
 
 def draw_learning(results: StudyResults) -> Any:
     """Held-out loss of every variant over time where that is equal, else over tokens."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
     timed = results.facts["equal"] == "minutes"
-    with matplotlib.rc_context(style()):
+    with drawing_style():
         figure = Figure(figsize=(6.4, 3.6), layout="constrained")
         axes = figure.subplots()
         lines = dict(enumerate(results.variants))
@@ -116,12 +110,9 @@ def draw_learning(results: StudyResults) -> Any:
 
 def draw_similarity(by_variant: Mapping[str, Mapping[str, list[float]]]) -> Any:
     """Distance and cosine of input and output by layer, a line a variant."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(style()):
+    with drawing_style():
         figure = Figure(figsize=(6.4, 2.8), layout="constrained")
         panels = figure.subplots(1, 2)
         for axes, measure in zip(panels, ("distance", "cosine"), strict=True):

@@ -11,12 +11,17 @@ import numpy as np
 
 from litebert.files import write_atomically
 from litebert.runs.drawing import in_page, picture, short_number
-from litebert.runs.page import page, section
+from litebert.runs.page import headed_table, page, section
 from litebert.study.claims import Finding, Judgement, interval
 from litebert.study.figures import draw_learning, draw_metric, draw_similarity, title_of
+from litebert.study.paper_results import Printed
 from litebert.study.results import StudyResults, machine_hours
-from litebert.study.tables import html_table, markdown_table
+from litebert.study.tables import markdown_table
 
+PAPERS_NUMBERS = (
+    "As printed: fine-tuned models of base size and more, so another measure at another scale. "
+    "SQuAD as F1/exact match, the rest accuracy."
+)
 SHOWN = ("mlm_loss", "mlm_accuracy", "sop_accuracy", "nsp_accuracy", "blimp", "downstream")
 
 
@@ -25,12 +30,17 @@ def write_study_report(results: StudyResults, directory: Path) -> Path:
     pictures = _pictures(results)
     sections = [
         f'<h1>{escape(results.study.title)}</h1><p class="soft">{escape(_question(results))}</p>',
-        section("Claims", html_table(claims_table(results.judgements))),
+        section("Claims", headed_table(claims_table(results.judgements))),
         *(
             section(title, f'<div class="panel">{in_page(figure, name)}</div>')
             for name, (title, figure) in pictures.items()
         ),
-        section("Figures", html_table(figures_table(results))),
+        section("Figures", headed_table(figures_table(results))),
+        *(
+            section(title, f"<p>{escape(words)}</p>{headed_table(printed.lines)}")
+            for printed in results.study.printed
+            for title, words in [_beside(printed)]
+        ),
         section("What it took", f"<p>{escape(cost_in_words(results))}</p>"),
     ]
     footer = (
@@ -121,6 +131,12 @@ def _question(results: StudyResults) -> str:
     return f"{study.question} The paper: {study.source}.{note} {_budget(results)}"
 
 
+def _beside(printed: Printed) -> tuple[str, str]:
+    """Title of a table of the paper, and what keeps its numbers apart from ours."""
+    note = f" {printed.note}" if printed.note else ""
+    return f"Beside it: the paper's Table {printed.table}", f"{PAPERS_NUMBERS}{note}"
+
+
 def _budget(results: StudyResults) -> str:
     facts = results.facts
     quick = ", quick" if facts["quick"] else ""
@@ -156,6 +172,11 @@ def _markdown(results: StudyResults, pictures: dict[str, tuple[str, Any]]) -> st
         ),
         "## Figures",
         markdown_table(figures_table(results)),
+        *(
+            "\n\n".join((f"## {title}", words, markdown_table(printed.lines)))
+            for printed in results.study.printed
+            for title, words in [_beside(printed)]
+        ),
         "## What it took",
         cost_in_words(results),
     ]

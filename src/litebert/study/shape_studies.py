@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from litebert.config import ModelConfig
 from litebert.sharing import Sharing
+from litebert.study import paper_results
 from litebert.study.claims import Claim, Contrast
 from litebert.study.scale import Scale
 from litebert.study.study import Study, Variant
@@ -77,6 +78,7 @@ SHARING = Study(
     title="What sharing costs",
     question="Which of a block's weights can all layers share, and what does it cost?",
     source="Table 4",
+    printed=(paper_results.SHARING,),
     variants=_sharing,
     quick=tuple(f"{words}, small E" for words in WORDS.values()),
     claims=_sharing_claims,
@@ -127,6 +129,7 @@ EMBEDDING = Study(
     question="Is a small E enough?",
     source="Table 3",
     along=("embedding size E", lambda shape: shape.embedding_size),
+    printed=(paper_results.EMBEDDING,),
     variants=_embedding,
     claims=_embedding_claims,
 )
@@ -215,6 +218,7 @@ DEPTH = Study(
     note="Each depth goes on from the weights of the one before, as in the paper: a deeper model "
     "has seen more text as well, and its figures count all of it. The rate is that of one layer.",
     along=("layers", lambda shape: shape.depth),
+    printed=(paper_results.DEPTH,),
     variants=_depth,
     claims=_depth_claims,
 )
@@ -263,6 +267,7 @@ WIDTH = Study(
     question="How wide should three layers be?",
     source="Table 12",
     along=("hidden size H", lambda shape: shape.hidden_size),
+    printed=(paper_results.WIDTH,),
     variants=_width,
     claims=_width_claims,
 )
@@ -280,6 +285,7 @@ DEEP_WIDE = Study(
     title="Depth of wide models",
     question="Does a wide model need more depth?",
     source="Table 13",
+    printed=(paper_results.DEEP_WIDE,),
     variants=_deep_wide,
     claims=lambda scale: (
         Claim(

@@ -13,16 +13,16 @@ from litebert.runs.drawing import (
     HELD_OUT,
     INK,
     TRAIN,
+    drawing_style,
     in_page,
     picture,
     short_number,
-    style,
 )
-from litebert.runs.page import page, section
+from litebert.runs.page import headed_table, page, section
 from litebert.runs.plan_diagram import plan_svg
 from litebert.sharing import Sharing, SharingPlan
 from litebert.study.size import LENGTH, Comparison, Size, counted_claims
-from litebert.study.tables import html_table, markdown_table
+from litebert.study.tables import markdown_table
 
 _COLOURS = {
     "embeddings": HELD_OUT,
@@ -52,15 +52,15 @@ def write_size_report(
     sections = [
         "<h1>What factorising and sharing save</h1>"
         '<p class="soft">Counted from configurations, to the unit; nothing was trained.</p>',
-        section("Claims", html_table(counted_rows())),
+        section("Claims", headed_table(counted_rows())),
         section("Parameters by part", f'<div class="panel">{in_page(bars, "parts")}</div>'),
-        section("Models", f"<p>{escape(SIZE_NOTE)}</p>{html_table(size_rows(sizes))}"),
+        section("Models", f"<p>{escape(SIZE_NOTE)}</p>{headed_table(size_rows(sizes))}"),
         section(
             "Factorised embeddings",
             f'<div class="panel">{in_page(matrices, "factorised")}</div>',
         ),
         section("Which weights each depth uses", f'<div class="panel">{plans}</div>'),
-        section("The paper's counts", html_table(count_rows(comparisons))),
+        section("The paper's counts", headed_table(count_rows(comparisons))),
     ]
     footer = "Written by litebert study size. Tables of Lan et al. 2020, arXiv 1909.11942."
     path = directory / "report.html"
@@ -136,7 +136,7 @@ def _stacked(sizes: Mapping[str, Size]) -> Any:
     """Parameters of every model by part."""
     from matplotlib.figure import Figure
 
-    with _style():
+    with drawing_style():
         figure = Figure(figsize=(7, 0.9 + 0.42 * len(sizes)), layout="constrained")
         axes = figure.subplots()
         for row, found in enumerate(sizes.values()):
@@ -161,7 +161,7 @@ def _factorisation() -> Any:
 
     config = PRESETS["albert-large"]
     rows, wide, narrow = config.vocab_size, config.hidden_size, config.embedding_size
-    with _style():
+    with drawing_style():
         figure = Figure(figsize=(7, 2.9), layout="constrained")
         axes = figure.subplots()
         # a third of a pixel for a row would not be seen: heights are drawn at a tenth
@@ -183,10 +183,3 @@ def _factorisation() -> Any:
             fontsize=9,
         )
     return figure
-
-
-def _style() -> Any:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    return matplotlib.rc_context(style())

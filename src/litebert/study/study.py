@@ -9,6 +9,7 @@ from litebert.model.flops import training_flops
 from litebert.study.cell import Cell
 from litebert.study.claims import Claim
 from litebert.study.corpus import StudyCorpus
+from litebert.study.paper_results import Printed
 from litebert.study.scale import Scale
 from litebert.text.batch_settings import BatchSettings
 
@@ -52,6 +53,8 @@ class Study:
     """The axis of a curve: its name and where a shape lies on it; bars when left out."""
     note: str = ""
     """What a reader has to know before comparing."""
+    printed: tuple[Printed, ...] = ()
+    """The paper's tables, shown beside ours."""
 
 
 @dataclass(frozen=True, kw_only=True)

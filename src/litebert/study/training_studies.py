@@ -5,6 +5,7 @@ Lan et al. 2020 (arXiv 1909.11942), Tables 5 to 8 and Figure 1.
 
 from dataclasses import replace
 
+from litebert.study import paper_results
 from litebert.study.claims import Claim, Contrast
 from litebert.study.scale import Scale
 from litebert.study.shape_studies import LITTLE, better
@@ -58,6 +59,7 @@ OBJECTIVE = Study(
     source="Table 5",
     note="A model without a sentence objective is asked by a probe on [CLS] of the frozen encoder. "
     "With SOP every pair comes in both orders, half as many texts a batch: short runs find it so.",
+    printed=(paper_results.OBJECTIVE,),
     variants=_objective,
     claims=_objective_claims,
 )
@@ -81,6 +83,7 @@ EQUAL_TIME = Study(
     title="Wide and shared against deep and unshared",
     question="Which is better after the same time?",
     source="Table 6",
+    printed=(paper_results.EQUAL_TIME,),
     variants=_equal_time,
     equal="minutes",
     claims=lambda scale: (
@@ -117,6 +120,7 @@ RECIPE = Study(
     title="Dropout, more text, and how much is masked",
     question="What does dropout cost, what does more text bring, and how many tokens to predict?",
     source="Tables 7 and 8, without a table for the budget of masks",
+    printed=(paper_results.MORE_DATA, paper_results.DROPOUT),
     variants=_recipe,
     claims=lambda scale: (
         Claim(
