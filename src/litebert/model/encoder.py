@@ -94,16 +94,29 @@ class Model(nn.Module):
         # what is computed again finds no casts: they live as long as this pass
         shared = (self.attentions, self.feed_forwards) if self.recompute == "nothing" else ()
         with cast_once(shared, self.compute_dtype):
-            *steps, last = self._steps(depth)
+            *steps, last = (step for layer in self.layers(depth) for step in layer)
             for step in steps:
-                x_TH = apply_block(self._block, x_TH, filled, step, recompute=self.recompute)
+                x_TH = self.apply_step(x_TH, filled, step)
             firsts = packed.offsets[:-1]
             rows = None if wanted is None else torch.cat([firsts, wanted])
-            x_TH = apply_block(self._block, x_TH, filled, last, rows, recompute=self.recompute)
+            x_TH = self.apply_step(x_TH, filled, last, rows)
         if wanted is None:
             return Output(x_TH[: len(packed.tokens)], self.pooler(x_TH[firsts]))
         first_BH, wanted_PH = x_TH.split([len(firsts), len(wanted)])
         return Output(wanted_PH, self.pooler(first_BH))
+
+    def at_every_depth(self, packed: PackedBatch) -> list[Output]:
+        """The outputs after each layer, as if the model ended there: what early answers read."""
+        filled, outputs = self._filled(packed), []
+        x_TH = self.embeddings(filled, self.compute_dtype)
+        shared = (self.attentions, self.feed_forwards) if self.recompute == "nothing" else ()
+        with cast_once(shared, self.compute_dtype):
+            for layer in self.layers():
+                for step in layer:
+                    x_TH = self.apply_step(x_TH, filled, step)
+                pooled = self.pooler(x_TH[packed.offsets[:-1]])
+                outputs.append(Output(x_TH[: len(packed.tokens)], pooled))
+        return outputs
 
     def _filled(self, packed: PackedBatch) -> PackedBatch:
         # oneDNN makes a new kernel for every size of a product and keeps those it has made
@@ -111,25 +124,44 @@ class Model(nn.Module):
         long = packed.uniform_length is None and len(packed.tokens) >= FILL_FROM
         return packed.filled(FILL_TO) if on_cpu and long else packed
 
-    def _block(
+    def apply_step(
         self,
         x_TH: Tensor,
         packed: PackedBatch,
         step: tuple[int, int],
         rows: Tensor | None = None,
     ) -> Tensor:
+        """One application of a block, (T, H) to (T, H), or to (R, H) for `rows` (R,) of it."""
+        return apply_block(self._block, x_TH, packed, step, rows, recompute=self.recompute)
+
+    def _block(
+        self, x_TH: Tensor, packed: PackedBatch, step: tuple[int, int], rows: Tensor | None
+    ) -> Tensor:
         attention, feed_forward = step
         return self.feed_forwards[feed_forward](self.attentions[attention](x_TH, packed, rows))
 
-    def _steps(self, depth: int | None) -> tuple[tuple[int, int], ...]:
+    @property
+    def shares_layers(self) -> bool:
+        """Whether all layers are one, so that sequences at different depths can go together."""
+        return self.config.sharing == "all"
+
+    def layers(self, depth: int | None = None) -> list[tuple[tuple[int, int], ...]]:
+        """The steps of every layer of the plan, or of a plan of another depth.
+
+        Raises InputError for another depth of a model whose layers differ, and for none at all.
+        """
+        inner, steps = self.config.inner_blocks, self.plan.steps
+        own = [steps[first : first + inner] for first in range(0, len(steps), inner)]
         if depth is None or depth == self.config.depth:
-            return self.plan.steps
-        if self.config.sharing != "all":
+            return own
+        if not self.shares_layers:
             raise InputError(
                 f"depth={depth} differs from the model's {self.config.depth}: only a model that "
                 f"shares all its layers runs at another depth"
             )
-        return self.plan.steps[: self.config.inner_blocks] * depth
+        if depth < 1:
+            raise InputError(f"depth={depth} must be at least 1")
+        return own[:1] * depth
 
     def mlm_logits(self, hidden_PH: Tensor) -> Tensor:
         """Scores over the vocabulary: (P, H) to (P, V)."""

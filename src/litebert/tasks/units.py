@@ -76,7 +76,11 @@ def mean_answers(several: Sequence[list]) -> list:
 
 def collate(units: Sequence[Unit]) -> PackedBatch:
     """All sequences of some units end to end."""
-    sequences = [sequence for unit in units for sequence in unit.sequences]
+    return packed_of([sequence for unit in units for sequence in unit.sequences])
+
+
+def packed_of(sequences: Sequence[TokenSequence]) -> PackedBatch:
+    """Sequences end to end."""
     lengths = np.array([len(sequence.tokens) for sequence in sequences])
     starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
     positions = np.arange(len(starts)) - starts
