@@ -2,6 +2,7 @@
 
 from litebert.config import PRESETS, ModelConfig
 from litebert.errors import InputError
+from litebert.infer.engine import Engine
 from litebert.interop.huggingface import save
 from litebert.interop.load import load
 from litebert.model.encoder import Model, Output, build
@@ -11,6 +12,7 @@ from litebert.text.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
     "PRESETS",
+    "Engine",
     "InputError",
     "Model",
     "ModelConfig",

@@ -9,6 +9,7 @@ import pytest
 
 import litebert
 from litebert.cli.main import main
+from litebert.errors import InputError
 from tiny_runs import WORDS, tiny_tokenizer
 
 SHAPE = litebert.ModelConfig(
@@ -239,3 +240,59 @@ def test_bad_input_is_one_line(encoder, tmp_path, capsys, rows, extra, message):
     assert code == 2
     assert message in printed.err
     assert len(printed.err.strip().splitlines()) == 1
+
+
+def test_every_depth_learns_and_sure_answers_come_early(encoder, tmp_path, capsys):
+    data = table(tmp_path / "data.csv", 400)
+    argv = ["finetune", "classify", "--model", encoder, "--data", data, *FAST]
+    assert run(capsys, *argv, "--output", tmp_path / "plain")[0] == 0
+    assert run(capsys, *argv, "every_depth=true", "--output", tmp_path / "every")[0] == 0
+    rows = [row["text"] for row in csv.DictReader((tmp_path / "data.csv").open())]
+    labels = [row["label"] for row in csv.DictReader((tmp_path / "data.csv").open())]
+
+    def right(name, **how):
+        found = litebert.Engine.load(tmp_path / name, precision="fp32").predict(rows, **how)
+        return sum(line["prediction"] == label for line, label in zip(found, labels, strict=True))
+
+    assert right("every", depth=1) > max(380, right("plain", depth=1))
+    more = table(tmp_path / "more.csv", 300, seed=1)
+    ask = ["exits", tmp_path / "every", more, "--precision", "fp32", "--risk", "0.05",
+           "--patience", "1"]  # fmt: skip
+    code, printed = run(capsys, *ask, "--json")
+    assert code == 0
+    said = json.loads(printed.out)
+    assert said["exits"]["rows"] == said["other_half"]["rows"] == 150
+    assert said["exits"]["mean_layers"] < 2
+    place = tmp_path / "every/model"
+    assert (place / "exits.json").is_file()
+    assert "at most 5.00% of the answers differ" in (place / "README.md").read_text()
+    code, printed = run(capsys, *ask)
+    assert code == 0
+    assert "checked on" in printed.out
+    assert (place / "README.md").read_text().count("## Early answers") == 1
+    assert right("every", early=True) > 380
+
+
+def test_every_depth_is_the_weighted_loss_of_models_of_each_depth(encoder, tmp_path):
+    from litebert.interop.load import load
+    from litebert.model.task_heads import TaskModel, initialise
+    from litebert.tasks.kinds import kind_of
+    from litebert.tasks.units import TokenSequence, Unit, collate
+    from litebert.train.finetune import FineTuning
+    from litebert.train.finetune_recipe import FinetuneRecipe
+
+    kind = kind_of("classification", labels=["no", "yes"], settings={})
+    model = TaskModel(load(encoder), kind.head(SHAPE, 0.0)).eval()
+    initialise(model.head, deviation=0.5, seed=1)
+    units = [Unit(n, (TokenSequence([2, 7 + n, 3], 3),), n % 2) for n in range(4)]
+    training = FineTuning(FinetuneRecipe(every_depth=True, dropout=0.0), model, kind, units,
+                          seed=0, output=tmp_path, evaluate=dict)  # fmt: skip
+    found = float(training._loss(units).detach())
+    losses = []
+    for model.depth in (1, 2):
+        losses.append(float(kind.loss(model(collate(units)), units).detach()))
+    assert found == pytest.approx((losses[0] + 2 * losses[1]) / 3, rel=1e-6)
+    spans = kind_of("span", settings={})
+    asked = TaskModel(load(encoder), spans.head(SHAPE, 0.0))
+    with pytest.raises(InputError, match="texts with a label"):
+        FineTuning(training.recipe, asked, spans, units, seed=0, output=tmp_path, evaluate=dict)

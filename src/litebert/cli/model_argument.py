@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from litebert.infer.engine import prepare
 from litebert.interop.load import load, tokenizer_of
 from litebert.interop.task_models import FineTuned, load_ensemble
 from litebert.model.encoder import Model
@@ -28,4 +29,5 @@ def open_fine_tuned(
     dtype = choose_dtype(precision, chosen)
     for model in models:
         model.to(chosen).encoder.compute_dtype = dtype
+        prepare(model.encoder)
     return tuned, models

@@ -5,13 +5,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from litebert.cli.model_argument import open_fine_tuned
 from litebert.errors import InputError
 from litebert.infer.predict import predict, predict_rows
+from litebert.interop.task_models import FineTuned
 from litebert.tasks.columns import Columns
 from litebert.tasks.glue import GLUE
 from litebert.tasks.problems import Problems
@@ -54,25 +55,36 @@ def main(argv: list[str]) -> int:
     tuned, models = open_fine_tuned(names, device=settings.device, precision=settings.precision)
     columns = columns_of(settings.model, settings.columns)
     problems = Problems(strict=settings.strict)
-    path = Path(settings.file)
     if settings.file == "-":
         rows = read_json_lines(sys.stdin.buffer, "standard input", problems)
         # a person, or a program that waits for each answer
         lines = predict_rows(tuned, rows, columns, problems, models=models, chunk_rows=1)
-    elif path.suffix not in SUFFIXES or _is_official(path, tuned.task):
-        if tuned.task not in TASKS:
-            raise InputError(f"{path}: not one of {', '.join(SUFFIXES)}")
-        read = TASKS[tuned.task].read_file
-        data = read(path, problems, columns, tuned.kind.labels, False)
-        lines = predict(tuned, data.examples, problems, models=models)
+    elif (examples := official_examples(Path(settings.file), tuned, columns, problems)) is not None:
+        lines = predict(tuned, examples, problems, models=models)
     else:
-        lines = predict_rows(tuned, read_rows(path, problems), columns, problems, models=models)
+        rows = read_rows(Path(settings.file), problems)
+        lines = predict_rows(tuned, rows, columns, problems, models=models)
     for line in lines:
         text = json.dumps(line, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
         print(text, flush=settings.file == "-")
     for line in problems.lines():
         print(f"warning: {line}", file=sys.stderr)
     return 0
+
+
+def official_examples(
+    path: Path, tuned: FineTuned, columns: Columns, problems: Problems
+) -> Sequence[Any] | None:
+    """The examples of an official file of the model's task; None for a user's own table.
+
+    Raises InputError for a file that is neither.
+    """
+    if path.suffix in SUFFIXES and not _is_official(path, tuned.task):
+        return None
+    if tuned.task not in TASKS:
+        raise InputError(f"{path}: not one of {', '.join(SUFFIXES)}")
+    read = TASKS[tuned.task].read_file
+    return read(path, problems, columns, tuned.kind.labels, False).examples
 
 
 def columns_of(model: str, pairs: Sequence[str]) -> Columns:

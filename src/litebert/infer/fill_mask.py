@@ -16,12 +16,14 @@ MaskAnswer = list[tuple[str, float]]
 
 
 @torch.inference_mode()
-def fill_mask(model: Model, tokenizer: Tokenizer, text: str, *, top: int = 5) -> list[MaskAnswer]:
+def fill_mask(
+    model: Model, tokenizer: Tokenizer, text: str, *, top: int = 5, depth: int | None = None
+) -> list[MaskAnswer]:
     """The `top` likeliest pieces for every [MASK] of a text, with their probabilities.
 
-    Masks are answered one by one, each given the text and not the answers of the others. Raises
-    InputError for a text without [MASK], a text longer than the model's positions, and a `top`
-    outside 1 to the size of the vocabulary.
+    Masks are answered one by one, each given the text and not the answers of the others. `depth`
+    runs another number of layers. Raises InputError for a text without [MASK], a text longer than
+    the model's positions, and a `top` outside 1 to the size of the vocabulary.
     """
     if not 1 <= top <= model.config.vocab_size:
         raise InputError(f"top={top} must lie between 1 and {model.config.vocab_size}")
@@ -32,7 +34,7 @@ def fill_mask(model: Model, tokenizer: Tokenizer, text: str, *, top: int = 5) ->
     was_training = model.training
     model.eval()
     device = model.embeddings.tokens.weight.device
-    hidden = model(pack([ids]).to(device)).hidden
+    hidden = model(pack([ids]).to(device), depth).hidden
     model.train(was_training)
     likeliest = model.mlm_logits(hidden[places]).float().softmax(-1).topk(top)
     return [

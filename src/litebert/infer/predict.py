@@ -1,7 +1,7 @@
 """Predictions of a fine-tuned model for rows that stream by: labels by name, with probabilities."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from litebert.tasks.problems import Problems
 from litebert.tasks.spans import Spans
 from litebert.tasks.table_files import Row
 from litebert.tasks.tags import Tags
+from litebert.tasks.units import Unit
 
 # Rows that are read before the first is answered: enough to sort by length.
 CHUNK = 256
@@ -47,11 +48,18 @@ def predict(
     problems: Problems,
     *,
     models: Sequence[TaskModel] = (),
+    answers_of: Callable[[Sequence[Unit]], list] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """The prediction of every example, with what the model gave the alternatives."""
+    """The prediction of every example, with what the model gave the alternatives.
+
+    `answers_of` answers units in another way than by all layers of the models.
+    """
     kind = tuned.kind
     units = kind.units(examples, tuned.tokenizer, problems)
-    answers = answer_together(models or [tuned.model], kind, units)
+    if answers_of is None:
+        answers = answer_together(models or [tuned.model], kind, units)
+    else:
+        answers = answers_of(units)
     predictions = kind.predictions(answers, units)
     if isinstance(kind, Spans):
         questions = cast("Sequence[SpanExample]", examples)

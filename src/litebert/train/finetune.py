@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW
 
 from litebert.errors import InputError
 from litebert.model.encoder import Model
-from litebert.model.task_heads import TaskModel
+from litebert.model.task_heads import SequenceHead, TaskModel
 from litebert.tasks.kinds import TaskKind
 from litebert.tasks.units import Unit, collate
 from litebert.train.checkpoint import (
@@ -64,6 +64,8 @@ class FineTuning:
         watch: Callable[[str, dict], None] = lambda event, values: None,
     ):
         """`evaluate` scores the model as it is; the first of its values chooses the moment."""
+        if recipe.every_depth and not isinstance(model.head, SequenceHead):
+            raise InputError(f"every_depth is for texts with a label, and this is {kind.kind}")
         self.recipe, self.model, self.kind, self.units = recipe, model, kind, units
         self.seed, self.output, self.evaluate, self.watch = seed, output, evaluate, watch
         self.device = next(model.parameters()).device
@@ -125,10 +127,7 @@ class FineTuning:
 
     def _step(self, units: list[Unit]) -> float:
         torch.manual_seed((self.seed * 1_000_003 + self.progress.step) % 2**63)
-        arguments = self.kind.arguments(units, learning=True)
-        placed = [None if value is None else value.to(self.device) for value in arguments]
-        scores = self.model(collate(units).to(self.device), *placed)
-        loss = self.kind.loss(scores, units) / len(units)
+        loss = self._loss(units) / len(units)
         loss.backward()
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
@@ -140,6 +139,17 @@ class FineTuning:
             update([self.optimizer], self.parameters, norm=size, clip=clip, rate_factor=factor)
         self.optimizer.zero_grad(set_to_none=True)
         return found if finite else math.nan
+
+    def _loss(self, units: list[Unit]) -> Tensor:
+        packed = collate(units).to(self.device)
+        if not self.recipe.every_depth:
+            arguments = self.kind.arguments(units, learning=True)
+            placed = [None if value is None else value.to(self.device) for value in arguments]
+            return self.kind.loss(self.model(packed, *placed), units)
+        # the mean over depths, each weighted by its number (PABEE, arXiv 2006.04152, section 3.3)
+        scores = self.model.at_every_depth(packed)
+        losses = [depth * self.kind.loss(each, units) for depth, each in enumerate(scores, 1)]
+        return torch.stack(losses).sum() / sum(range(1, len(losses) + 1))
 
     def _evaluate(self, losses: list[float]) -> None:
         progress = self.progress

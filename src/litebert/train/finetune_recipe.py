@@ -40,6 +40,9 @@ class FinetuneRecipe:
     """Decay rates of AdamW's moments."""
     clip: float = 1.0
     """Largest norm of the gradient."""
+    every_depth: bool = False
+    """Learn to answer after every layer, later ones weighted more, so that sure answers can be
+    given early (litebert exits) and fewer layers be run; classes, scores and several classes."""
     layer_decay: float = 1.0
     """Factor on the learning rate per application of a block below the top; 1 is plain."""
     dropout: float | None = None

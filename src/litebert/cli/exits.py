@@ -1,0 +1,144 @@
+"""`litebert exits`: calibrates early answers of a fine-tuned model on rows of its own."""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import tyro
+
+from litebert.cli.model_argument import open_fine_tuned
+from litebert.cli.predict import columns_of, official_examples
+from litebert.cli.text_table import print_table
+from litebert.errors import InputError
+from litebert.infer.exits import Exits, calibrate, exit_layers, shares_at_every_depth
+from litebert.interop.load import model_directory
+from litebert.interop.task_models import FineTuned
+from litebert.model.task_heads import SequenceHead
+from litebert.tasks.answering import BATCH_TOKENS
+from litebert.tasks.custom import examples_of
+from litebert.tasks.problems import Problems
+from litebert.tasks.table_files import read_rows
+from litebert.tasks.units import batches_by_length, collate
+from litebert.train.evaluation import wilson_interval
+from litebert.train.recipe import Precision
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Whom to calibrate, on what, and what to promise."""
+
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """A run fine-tuned with every_depth=true, or a directory of such a model."""
+    file: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    """Rows it was not trained on, as for predict; labels are not needed. One half calibrates, the
+    other shows whether the promise holds."""
+    risk: float = 0.01
+    """Largest share of the answers that may differ from those at full depth."""
+    confidence: float = 0.95
+    """Probability that the promise holds."""
+    patience: int = 2
+    """Layers in a row that must agree."""
+    columns: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN")] = ()
+    """Columns of the file, as for finetune; the run's own when left out."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ... or auto."""
+    precision: Precision = "auto"
+    """Arithmetic of activations: bf16, fp32, or the faster of the two here."""
+    json: bool = False
+    """Print one JSON object on standard output."""
+
+
+def main(argv: list[str]) -> int:
+    """Calibrate and write exits.json; raises InputError for a model that classifies nothing."""
+    settings = tyro.cli(
+        Settings,
+        args=argv,
+        prog="litebert exits",
+        description="Early answers of a fine-tuned model, calibrated to a promised risk.",
+    )
+    tuned, _ = open_fine_tuned(
+        [settings.model], device=settings.device, precision=settings.precision
+    )
+    shares = _shares(tuned, settings)
+    # halves of a file in order may differ: classes one after another, for instance
+    order = np.random.default_rng(0).permutation(shares.shape[1])
+    half = len(order) // 2
+    if not half:
+        raise InputError(f"{settings.file}: give at least two rows")
+    exits = calibrate(
+        shares[:, order[:half]],
+        risk=settings.risk,
+        confidence=settings.confidence,
+        patience=settings.patience,
+    )
+    exits.save(model_directory(settings.model))
+    measured = _measured(exits, shares[:, order[half:]])
+    if settings.json:
+        print(json.dumps({"exits": asdict(exits), "other_half": measured}))
+        return 0
+    low, high = measured["interval"]
+    print_table(
+        [
+            ("", "calibrated on", "checked on"),
+            ("rows", f"{exits.rows:,}", f"{measured['rows']:,}"),
+            (
+                f"answers that differ (promised: at most {exits.risk:.2%})",
+                f"{exits.disagreement:.2%}",
+                f"{measured['disagreement']:.2%} [{low:.2%}, {high:.2%}]",
+            ),
+            (
+                f"layers, of {len(shares)}",
+                f"{exits.mean_layers:.2f}",
+                f"{measured['mean_layers']:.2f}",
+            ),
+        ]
+    )
+    if exits.mean_layers == len(shares):
+        print(
+            "no answer is given early: give more rows or a larger --risk, or fine-tune with "
+            "every_depth=true",
+            file=sys.stderr,
+        )
+    return 0
+
+
+def _shares(tuned: FineTuned, settings: Settings) -> np.ndarray:
+    """Probabilities after every layer for every row of the file: (L, N, C)."""
+    kind, head = tuned.kind, tuned.model.head
+    if kind.kind != "classification" or not isinstance(head, SequenceHead):
+        raise InputError(f"{settings.model}: early answers are for classes, not for {kind.kind}")
+    problems, path = Problems(), Path(settings.file)
+    columns = columns_of(settings.model, settings.columns)
+    examples: Any = official_examples(path, tuned, columns, problems)
+    if examples is None:
+        rows = read_rows(path, problems)
+        made = examples_of(rows, kind.kind, columns, problems, labels=kind.labels, labelled=False)
+        examples = list(made)
+    units = kind.units(examples, tuned.tokenizer, problems)
+    for line in problems.lines():
+        print(f"warning: {line}", file=sys.stderr)
+    device = next(tuned.model.parameters()).device
+    model = tuned.model.eval()
+    found = np.zeros((len(model.encoder.layers()), len(units), len(kind.labels)))
+    with torch.inference_mode():
+        for batch in batches_by_length([unit.length for unit in units], limit=BATCH_TOKENS):
+            outputs = model.encoder.at_every_depth(collate([units[n] for n in batch]).to(device))
+            found[:, batch] = shares_at_every_depth(outputs, head.classifier)
+    return found
+
+
+def _measured(exits: Exits, shares: np.ndarray) -> dict[str, Any]:
+    left = exit_layers(shares, patience=exits.patience, margin=exits.margin)
+    rows = len(left)
+    answers = shares[left - 1, np.arange(rows)].argmax(-1)
+    wrong = int((answers != shares[-1].argmax(-1)).sum())
+    return {
+        "rows": rows,
+        "disagreement": wrong / rows,
+        "interval": wilson_interval(wrong, rows),
+        "mean_layers": float(left.mean()),
+    }

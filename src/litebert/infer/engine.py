@@ -1,0 +1,204 @@
+"""The engine: one prepared model, and texts in; vectors, answers or words for [MASK] out.
+
+    engine = litebert.Engine.load("runs/sst2")
+    engine.predict(["a fine film", "a waste of time"])
+
+Weights are cast once when it is loaded, texts of like length go together, and nothing is padded.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from litebert.errors import InputError
+from litebert.infer.depth_batching import DepthBatcher
+from litebert.infer.exits import ExitRule, Exits
+from litebert.infer.fill_mask import MaskAnswer, fill_mask
+from litebert.infer.policies import Static
+from litebert.infer.predict import predict
+from litebert.interop.load import load, model_directory, tokenizer_of
+from litebert.interop.task_models import FineTuned, is_task_model, load_task_model
+from litebert.model.encoder import Model
+from litebert.model.layers import Linear
+from litebert.model.task_heads import SequenceHead
+from litebert.tasks.answering import BATCH_TOKENS
+from litebert.tasks.columns import Columns
+from litebert.tasks.custom import examples_of
+from litebert.tasks.problems import Problems
+from litebert.tasks.units import Unit, batches_by_length, packed_of, sequence_of
+from litebert.text.tokenizer import Tokenizer
+from litebert.train.recipe import Precision
+from litebert.train.start import choose_device, choose_dtype
+
+Pooling = Literal["mean", "first", "pooled"]
+Text = str | tuple[str, str] | Mapping[str, Any]
+"""A text, a pair, or the columns of a row: {"question": ..., "context": ...}."""
+
+
+class Engine:
+    """A model that answers, prepared once: `Engine.load` makes one."""
+
+    def __init__(
+        self,
+        model: Model,
+        tokenizer: Tokenizer,
+        *,
+        tuned: FineTuned | None = None,
+        exits: Exits | None = None,
+    ):
+        """`model` is the engine's own from now on: its weights are cast to its compute dtype."""
+        self.model, self.tokenizer, self.tuned, self.exits = model.eval(), tokenizer, tuned, exits
+        prepare(model)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, precision: Precision = "auto", device: str = "auto"
+    ) -> "Engine":
+        """The engine of a run, a directory or a hub id, pretrained or fine-tuned.
+
+        `precision` is the arithmetic of activations: bf16, fp32, or the faster of the two here.
+        Raises InputError for what cannot be loaded.
+        """
+        place = model_directory(path)
+        tuned = load_task_model(place) if is_task_model(place) else None
+        model = tuned.model.encoder if tuned else load(place)
+        chosen = choose_device(device)
+        (tuned.model if tuned else model).to(chosen)
+        model.compute_dtype = choose_dtype(precision, chosen)
+        known = tuned is not None and (Path(place) / "exits.json").is_file()
+        exits = Exits.read(place) if known else None
+        tokenizer = tuned.tokenizer if tuned else tokenizer_of(path)
+        return cls(model, tokenizer, tuned=tuned, exits=exits)
+
+    @torch.inference_mode()
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        depth: int | None = None,
+        pooling: Pooling = "mean",
+        normalise: bool = True,
+    ) -> np.ndarray:
+        """A vector for every text: (N, H) float32, in order.
+
+        "mean" is the mean of the hidden states of all tokens, "first" that of [CLS], "pooled" the
+        pooler's output. With `normalise` vectors have length 1, so that their products are cosines.
+        Texts longer than the model reads are cut, with a warning.
+        """
+        room = self.model.config.max_positions - 2
+        encoded = self.tokenizer.encode_batch(list(texts))
+        if cut := sum(len(ids) > room for ids in encoded):
+            warnings.warn(f"{cut} texts are cut to {room + 2} tokens", stacklevel=2)
+        sequences = [sequence_of(self.tokenizer, ids[:room]) for ids in encoded]
+        vectors = np.zeros((len(sequences), self.model.config.hidden_size), np.float32)
+        sizes = [len(sequence.tokens) for sequence in sequences]
+        for batch in batches_by_length(sizes, limit=BATCH_TOKENS):
+            packed = packed_of([sequences[number] for number in batch])
+            out = self.model(packed.to(self.model.embeddings.tokens.weight.device), depth)
+            if pooling == "pooled":
+                found = out.pooled.float()
+            else:
+                rows = packed.unpack(out.hidden.float())
+                found = torch.stack([r[0] if pooling == "first" else r.mean(0) for r in rows])
+            if normalise:
+                found = torch.nn.functional.normalize(found)
+            vectors[batch] = found.cpu().numpy()
+        return vectors
+
+    def predict(
+        self, texts: Sequence[Text], *, depth: int | None = None, early: bool = False
+    ) -> list[dict[str, Any]]:
+        """What the fine-tuned model says of every text, as `litebert predict` says it.
+
+        `depth` runs another number of layers. With `early` answers are given as soon as the model
+        is sure, by what `litebert exits` calibrated, and say after how many `layers`. Raises
+        InputError for a model without a task, for a row that cannot be answered, and for `early`
+        where nothing was calibrated.
+        """
+        if self.tuned is None:
+            raise InputError("the model is not fine-tuned for a task: litebert finetune makes one")
+        kind, problems = self.tuned.kind, Problems()
+        columns = Columns(second="second") if _has_pairs(texts) else Columns()
+        rows = [(f"text {n}", _row(text)) for n, text in enumerate(texts, 1)]
+        examples = list(
+            examples_of(rows, kind.kind, columns, problems, labels=kind.labels, labelled=False)
+        )
+        if len(examples) < len(rows):
+            raise InputError("; ".join(problems.lines()))
+        layers: list[int] = []
+        self.tuned.model.depth = depth
+        if early:
+            if depth is not None:
+                raise InputError("depth and early exclude each other: give one")
+            answers = self._early(layers)
+        else:
+            answers = None
+        lines = list(predict(self.tuned, examples, problems, answers_of=answers))
+        for line in problems.lines():
+            warnings.warn(line, stacklevel=2)
+        if early:
+            lines = [line | {"layers": n} for line, n in zip(lines, layers, strict=True)]
+        return lines
+
+    def fill_mask(self, text: str, *, top: int = 5, depth: int | None = None) -> list[MaskAnswer]:
+        """The likeliest pieces for every [MASK] of a text: see infer.fill_mask."""
+        return fill_mask(self.model, self.tokenizer, text, top=top, depth=depth)
+
+    def _early(self, layers: list[int]):
+        """Answers units as soon as the model is sure; `layers` gets how many each took."""
+        assert self.tuned is not None
+        kind, head = self.tuned.kind, self.tuned.model.head
+        if self.exits is None:
+            raise InputError("no early answers were calibrated: litebert exits does that")
+        if kind.kind != "classification" or not isinstance(head, SequenceHead):
+            raise InputError(f"early answers are for classification, and this is {kind.kind}")
+        rule = ExitRule(self.exits, head.classifier)
+
+        @torch.inference_mode()
+        def answers_of(units: Sequence[Unit]) -> list:
+            found: dict[int, tuple[int, list]] = {}
+            for batch in batches_by_length([unit.length for unit in units], limit=BATCH_TOKENS):
+                # what waits together is a batch already
+                batcher = DepthBatcher(self.model, Static(2 * BATCH_TOKENS), leave=rule)
+                numbers = {
+                    batcher.submit(units[each].sequences[0], may_leave=True): each for each in batch
+                }
+                while len(batcher):
+                    if ended := batcher.step():
+                        firsts = torch.stack([answer.hidden[0] for answer in ended])
+                        scores = head.scores(self.model.pooler(firsts))
+                        chosen = [units[numbers[answer.number]] for answer in ended]
+                        for answer, one in zip(ended, kind.answers(scores, chosen), strict=True):
+                            found[numbers[answer.number]] = answer.layers, one
+            layers.extend(found[number][0] for number in range(len(units)))
+            return [found[number][1] for number in range(len(units))]
+
+        return answers_of
+
+
+def prepare(model: Model) -> None:
+    """Cast the weights of an encoder's dense layers to its compute dtype, once for all answers.
+
+    Answers keep their bits: a layer casts its weight where it is used. The model cannot be trained
+    any further.
+    """
+    for layer in model.modules():
+        if isinstance(layer, Linear):
+            layer.to(model.compute_dtype)
+
+
+def _has_pairs(texts: Sequence[Text]) -> bool:
+    return any("second" in _row(text) for text in texts)
+
+
+def _row(text: Text) -> dict[str, Any]:
+    if isinstance(text, str):
+        return {"text": text}
+    if isinstance(text, tuple):
+        first, second = text
+        return {"text": first, "second": second}
+    return dict(text)

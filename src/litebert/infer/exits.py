@@ -1,0 +1,172 @@
+"""Early exits: an answer is given before the last layer once the model is sure and stays so.
+
+Patience and margin: a class that several layers in a row give, the last of them by so much
+(PABEE, Zhou et al. 2020, arXiv 2006.04152, with a margin). The margin is calibrated on held-out
+rows so that answers differ from those at full depth at most as often as promised, with a stated
+confidence (after Learn then Test, Angelopoulos et al. 2021, arXiv 2110.01052).
+"""
+
+# L = layers, N = examples, C = classes, R = requests
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from litebert.errors import InputError
+from litebert.files import as_json, write_atomically
+
+EXITS = "exits.json"
+CARD_HEAD = "## Early answers"
+# Margins that are tried, strictest first; 1 is never reached, so nothing leaves.
+MARGINS = (1.0, *np.round(np.arange(0.99, -0.005, -0.01), 2).tolist())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exits:
+    """When answers may be given early, and what was promised and seen."""
+
+    patience: int
+    """Layers in a row that must give the same class."""
+    margin: float
+    """By how much the likeliest class must lead in the last of them, in probability."""
+    risk: float
+    """Promised: the share of answers that differ from those at full depth is at most so large."""
+    confidence: float
+    """The probability that the promise holds, over draws of the calibration rows."""
+    rows: int
+    """Rows it was calibrated on."""
+    disagreement: float
+    """Share of those whose answer differs."""
+    mean_layers: float
+    """Layers that those took on average."""
+
+    def save(self, directory: str | Path) -> None:
+        """Write exits.json into a model's directory, and what it promises into its card."""
+        write_atomically(Path(directory) / EXITS, as_json(asdict(self)))
+        card = Path(directory) / "README.md"
+        if card.is_file():
+            own = card.read_text("utf-8").split(CARD_HEAD)[0].rstrip()
+            write_atomically(card, f"{own}\n\n{CARD_HEAD}\n\n{self.in_words()}\n".encode())
+
+    def in_words(self) -> str:
+        """The promise and what was seen, for a reader."""
+        return (
+            f"An answer may be given after {self.patience} layers that agree, the last by a margin "
+            f"of {self.margin:g}. Promised, with {self.confidence:.0%} confidence: at most "
+            f"{self.risk:.2%} of the answers differ from those at full depth. On the {self.rows:,} "
+            f"rows it was calibrated on {self.disagreement:.2%} did, after {self.mean_layers:.1f} "
+            "layers on average."
+        )
+
+    @classmethod
+    def read(cls, directory: str | Path) -> "Exits":
+        """Those of a model's directory; raises InputError when it has none."""
+        place = Path(directory) / EXITS
+        if not place.is_file():
+            raise InputError(
+                f"{directory}: no {EXITS} in it: litebert exits calibrates early answers"
+            )
+        try:
+            return cls(**json.loads(place.read_text("utf-8")))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{place}: not what litebert exits wrote ({error})") from None
+
+
+def exit_layers(shares_LNC: np.ndarray, *, patience: int, margin: float) -> np.ndarray:
+    """After how many layers each example leaves: (L, N, C) probabilities to (N,), 1 to L."""
+    layers, count, _ = shares_LNC.shape
+    classes = shares_LNC.argmax(-1)
+    leads = _leads(shares_LNC)
+    run, left = np.ones(count, int), np.full(count, layers)
+    for layer in range(layers - 1):
+        if layer:
+            run = np.where(classes[layer] == classes[layer - 1], run + 1, 1)
+        leaves = (run >= patience) & (leads[layer] >= margin) & (left == layers)
+        left[leaves] = layer + 1
+    return left
+
+
+def calibrate(
+    shares_LNC: np.ndarray,
+    *,
+    risk: float,
+    confidence: float = 0.95,
+    patience: int = 2,
+    margins: Sequence[float] = MARGINS,
+) -> Exits:
+    """The smallest margin of which the promise can be made, from held-out probabilities (L, N, C).
+
+    Margins are tested from the strictest on, each by the exact binomial bound (Clopper-Pearson),
+    and the first failure ends it: so the confidence holds for the one that is taken. Raises
+    InputError for values out of range.
+    """
+    for name, value in (("risk", risk), ("confidence", confidence)):
+        if not 0 < value < 1:
+            raise InputError(f"{name}={value} must lie between 0 and 1")
+    if patience < 1:
+        raise InputError(f"patience={patience} must be at least 1")
+    from scipy import stats  # slow to import, and answering does not need it
+
+    layers, count, _ = shares_LNC.shape
+    if not count:
+        raise InputError("no row to calibrate on")
+    final = shares_LNC[-1].argmax(-1)
+    chosen = None
+    for margin in margins:
+        left = exit_layers(shares_LNC, patience=patience, margin=margin)
+        answers = shares_LNC[left - 1, np.arange(count)].argmax(-1)
+        wrong = int((answers != final).sum())
+        bound = stats.beta.ppf(confidence, wrong + 1, count - wrong) if wrong < count else 1.0
+        if bound > risk:
+            break
+        chosen = margin, wrong / count, float(left.mean())
+    if chosen is None:
+        # too few rows for the promise: nothing leaves, and nothing can differ
+        chosen = 1.0, 0.0, float(layers)
+    return Exits(
+        patience=patience,
+        margin=chosen[0],
+        risk=risk,
+        confidence=confidence,
+        rows=count,
+        disagreement=chosen[1],
+        mean_layers=chosen[2],
+    )
+
+
+class ExitRule:
+    """Tells a DepthBatcher which requests are sure; their opinions are kept with them."""
+
+    def __init__(self, exits: Exits, classifier: nn.Module):
+        self.exits, self.classifier = exits, classifier
+
+    def __call__(self, requests: Sequence, pooled_RH: Tensor) -> list[bool]:
+        """Which of the requests leave, by their pooled first tokens (R, H)."""
+        shares_RC = self.classifier(pooled_RH.float()).softmax(-1)
+        best_R2 = shares_RC.topk(min(2, shares_RC.shape[-1])).values
+        leads = (best_R2[:, 0] - best_R2[:, -1]).tolist()
+        classes, leaves = shares_RC.argmax(-1).tolist(), []
+        for request, found, lead in zip(requests, classes, leads, strict=True):
+            request.opinions.append(found)
+            last = request.opinions[-self.exits.patience :]
+            steady = len(last) == self.exits.patience and len(set(last)) == 1
+            leaves.append(steady and lead >= self.exits.margin)
+        return leaves
+
+
+def _leads(shares_LNC: np.ndarray) -> np.ndarray:
+    """By how much the likeliest class leads: (L, N, C) to (L, N)."""
+    ordered = np.sort(shares_LNC, -1)
+    return ordered[..., -1] - (ordered[..., -2] if ordered.shape[-1] > 1 else 0.0)
+
+
+@torch.inference_mode()
+def shares_at_every_depth(outputs: Sequence, classifier: nn.Module) -> np.ndarray:
+    """Probabilities after each layer, (L, N, C), from the outputs of `Model.at_every_depth`."""
+    scores = [classifier(out.pooled.float()).softmax(-1) for out in outputs]
+    return torch.stack(scores).cpu().numpy()

@@ -1,0 +1,157 @@
+"""The engine against the model it was loaded from."""
+
+import numpy as np
+import pytest
+import torch
+
+import litebert
+from litebert.errors import InputError
+from litebert.infer.engine import Engine
+from litebert.infer.exits import Exits
+from litebert.infer.fill_mask import fill_mask
+from litebert.interop.load import load
+from litebert.interop.task_models import load_task_model, save_task_model
+from litebert.model.task_heads import TaskModel, initialise
+from litebert.tasks.answering import answer
+from litebert.tasks.kinds import kind_of
+from litebert.tasks.problems import Problems
+from tiny_runs import WORDS, tiny_tokenizer
+
+SHAPE = litebert.ModelConfig(
+    hidden_size=32, heads=2, depth=4, inner_size=64, embedding_size=16, vocab_size=65,
+    max_positions=64,
+)  # fmt: skip
+TEXTS = [" ".join(WORDS[start : start + count]) for start, count in
+         ((0, 3), (4, 20), (1, 1), (9, 40), (2, 7), (5, 50))]  # fmt: skip
+
+
+def shaken(module: torch.nn.Module) -> None:
+    generator = torch.Generator().manual_seed(4)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    place = tmp_path_factory.mktemp("pretrained")
+    model = litebert.build(SHAPE, seed=1)
+    shaken(model)
+    litebert.save(model, tiny_tokenizer(place), place / "model")
+    return place / "model"
+
+
+def tuned(place, name, labels=("no", "yes", "maybe"), **changes):
+    place.mkdir(exist_ok=True)
+    kind = kind_of(name, labels=list(labels), settings={"max_length": 64} | changes)
+    model = TaskModel(litebert.build(SHAPE, seed=1), kind.head(SHAPE, 0.1))
+    initialise(model.head, deviation=0.3, seed=2)
+    shaken(model)
+    save_task_model(model, kind, tiny_tokenizer(place), place / "tuned", task="mine", card="")
+    return place / "tuned"
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("depth", [None, 2, 7])
+@pytest.mark.parametrize("pooling", ["mean", "first", "pooled"])
+def test_vectors_are_those_of_the_model_text_by_text(pretrained, depth, pooling):
+    model, tokenizer = load(pretrained), tiny_tokenizer(pretrained.parent)
+    engine = Engine.load(pretrained, precision="fp32")
+    found = engine.embed(TEXTS, depth=depth, pooling=pooling, normalise=False)
+    for text, vector in zip(TEXTS, found, strict=True):
+        ids = [tokenizer.cls_id, *tokenizer.encode(text), tokenizer.sep_id]
+        out = model(litebert.pack([ids]), depth)
+        expected = {"mean": out.hidden.mean(0), "first": out.hidden[0], "pooled": out.pooled[0]}
+        np.testing.assert_allclose(vector, expected[pooling].numpy(), atol=1e-5)
+    back = engine.embed(TEXTS[::-1], depth=depth, pooling=pooling, normalise=False)[::-1]
+    np.testing.assert_allclose(back, found, atol=1e-5)
+    lengths = np.linalg.norm(engine.embed(TEXTS, depth=depth, pooling=pooling), axis=1)
+    np.testing.assert_allclose(lengths, 1.0, atol=1e-6)
+    assert engine.embed([]).shape == (0, 32)
+
+
+def test_weights_cast_once_answer_with_the_same_bits(pretrained):
+    model = load(pretrained)
+    model.compute_dtype = torch.bfloat16
+    packed = litebert.pack([[2, 7, 9, 11, 3], [2, 8, 3]])
+    engine = Engine.load(pretrained, precision="bf16")
+    with torch.inference_mode():
+        before, after = model(packed), engine.model(packed)
+        assert torch.equal(before.hidden, after.hidden)
+        assert torch.equal(before.pooled, after.pooled)
+        assert torch.equal(model.mlm_logits(before.hidden), engine.model.mlm_logits(after.hidden))
+
+
+def test_long_texts_are_cut_and_said(pretrained):
+    engine = Engine.load(pretrained, precision="fp32")
+    long = " ".join(WORDS * 5)
+    with pytest.warns(UserWarning, match="1 texts are cut to 64 tokens"):
+        found = engine.embed([long, TEXTS[0]])
+    assert found.shape == (2, 32)
+
+
+def test_masks(pretrained):
+    tokenizer = tiny_tokenizer(pretrained.parent)
+    engine = Engine.load(pretrained, precision="fp32")
+    text = f"{WORDS[0]} [MASK] {WORDS[1]}"
+    assert engine.fill_mask(text, top=3) == fill_mask(load(pretrained), tokenizer, text, top=3)
+    assert engine.fill_mask(text, depth=1) != engine.fill_mask(text)
+    with pytest.raises(InputError, match="not fine-tuned"):
+        engine.predict(["text"])
+
+
+def test_predictions_at_any_depth_and_early(tmp_path):
+    place = tuned(tmp_path, "classification")
+    engine = Engine.load(place, precision="fp32")
+    with pytest.raises(InputError, match="litebert exits"):
+        engine.predict(TEXTS, early=True)
+    Exits(patience=1, margin=0.2, risk=0.1, confidence=0.95, rows=9, disagreement=0.0,
+          mean_layers=2.0).save(place)  # fmt: skip
+    engine, reference = Engine.load(place, precision="fp32"), load_task_model(place)
+    with pytest.raises(InputError, match="exclude"):
+        engine.predict(TEXTS, early=True, depth=2)
+
+    def lines(depth):
+        units = reference.kind.units(
+            [_example(text) for text in TEXTS], reference.tokenizer, Problems()
+        )
+        reference.model.depth = depth
+        return answer(reference.model, reference.kind, units)
+
+    by_depth = {depth: lines(depth) for depth in (1, 2, 3, 4)}
+    for depth in (None, 1, 3):
+        found = engine.predict(TEXTS, depth=depth)
+        for line, expected in zip(found, by_depth[depth or 4], strict=True):
+            assert list(line["probabilities"]) == ["no", "yes", "maybe"]
+            np.testing.assert_allclose(list(line["probabilities"].values()), expected, atol=2e-6)
+    early = engine.predict(TEXTS, early=True)
+    left = [line["layers"] for line in early]
+    assert min(left) < 4
+    for number, line in enumerate(early):
+        sure = [np.ptp(sorted(by_depth[depth][number])[-2:]) >= 0.2 for depth in (1, 2, 3)]
+        assert line["layers"] == (sure.index(True) + 1 if any(sure) else 4)
+        expected = by_depth[line["layers"]][number]
+        np.testing.assert_allclose(list(line["probabilities"].values()), expected, atol=2e-6)
+
+
+def _example(text):
+    from litebert.tasks.example import TextExample
+
+    return TextExample(id="1", place="here:1", first=text)
+
+
+def test_pairs_and_rows_of_other_kinds(tmp_path):
+    engine = Engine.load(tuned(tmp_path, "classification"), precision="fp32")
+    pair = engine.predict([(TEXTS[0], TEXTS[2])])
+    assert pair != engine.predict([TEXTS[0]])
+    assert pair == engine.predict([{"text": TEXTS[0], "second": TEXTS[2]}])
+    with pytest.raises(InputError, match="text"):
+        engine.predict([{"words": "no text here"}])
+    span = Engine.load(tuned(tmp_path / "span", "span", labels=()), precision="fp32")
+    (line,) = span.predict([{"question": "w1?", "context": TEXTS[1]}])
+    assert line["prediction"] in TEXTS[1]
+    Exits(patience=1, margin=0.2, risk=0.1, confidence=0.95, rows=9, disagreement=0.0,
+          mean_layers=2.0).save(tmp_path / "span/tuned")  # fmt: skip
+    span = Engine.load(tmp_path / "span/tuned", precision="fp32")
+    with pytest.raises(InputError, match="for classification"):
+        span.predict([{"question": "w1?", "context": TEXTS[1]}], early=True)
