@@ -12,6 +12,7 @@ from litebert.infer.fill_mask import fill_mask
 from litebert.interop.load import load
 from litebert.interop.task_models import load_task_model, save_task_model
 from litebert.model.task_heads import TaskModel, initialise
+from litebert.model.windows import Windows
 from litebert.tasks.answering import answer
 from litebert.tasks.kinds import kind_of
 from litebert.tasks.problems import Problems
@@ -88,6 +89,20 @@ def test_long_texts_are_cut_and_said(pretrained):
     with pytest.warns(UserWarning, match="1 texts are cut to 64 tokens"):
         found = engine.embed([long, TEXTS[0]])
     assert found.shape == (2, 32)
+
+
+def test_documents_longer_than_the_model_was_made_for(pretrained):
+    long = " ".join(WORDS * 3)
+    engine = Engine.load(pretrained, precision="fp32", windows=Windows(8), positions=256)
+    model = load(pretrained)
+    model.extend_positions(256)
+    model.windows = Windows(8)
+    ids = [2, *tiny_tokenizer(pretrained.parent).encode(long), 3]
+    assert len(ids) > 100
+    with torch.inference_mode():
+        expected = model(litebert.pack([ids])).hidden.mean(0)
+    (found,) = engine.embed([long], normalise=False)
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
 
 
 def test_masks(pretrained):

@@ -81,6 +81,8 @@ class DepthBatcher:
         leave: Leave | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ):
+        if model.windows is not None:
+            raise InputError("windows differ from layer to layer, and here layers go together")
         self.model, self.policy, self.leave, self.clock = model, policy, leave, clock
         self.requests: dict[int, Request] = {}
         self._count = 0

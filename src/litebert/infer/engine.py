@@ -25,6 +25,7 @@ from litebert.interop.task_models import FineTuned, is_task_model, load_task_mod
 from litebert.model.encoder import Model
 from litebert.model.layers import Linear
 from litebert.model.task_heads import SequenceHead
+from litebert.model.windows import Windows
 from litebert.tasks.answering import BATCH_TOKENS
 from litebert.tasks.columns import Columns
 from litebert.tasks.custom import examples_of
@@ -56,11 +57,19 @@ class Engine:
 
     @classmethod
     def load(
-        cls, path: str | Path, *, precision: Precision = "auto", device: str = "auto"
+        cls,
+        path: str | Path,
+        *,
+        precision: Precision = "auto",
+        device: str = "auto",
+        windows: Windows | None = None,
+        positions: int | None = None,
     ) -> "Engine":
         """The engine of a run, a directory or a hub id, pretrained or fine-tuned.
 
         `precision` is the arithmetic of activations: bf16, fp32, or the faster of the two here.
+        For documents longer than the model was made for, `positions` repeats its positions up to
+        so many and `windows` lets tokens attend to their neighbours; both change what it computes.
         Raises InputError for what cannot be loaded.
         """
         place = model_directory(path)
@@ -69,6 +78,9 @@ class Engine:
         chosen = choose_device(device)
         (tuned.model if tuned else model).to(chosen)
         model.compute_dtype = choose_dtype(precision, chosen)
+        model.windows = windows
+        if positions is not None:
+            model.extend_positions(positions)
         known = tuned is not None and (Path(place) / "exits.json").is_file()
         exits = Exits.read(place) if known else None
         tokenizer = tuned.tokenizer if tuned else tokenizer_of(path)

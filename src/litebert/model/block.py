@@ -14,6 +14,7 @@ from litebert.model.activation import activate
 from litebert.model.attention import attend
 from litebert.model.layers import LayerNorm, Linear
 from litebert.model.packed import PackedBatch
+from litebert.model.windows import window_attention
 
 
 class Attention(nn.Module):
@@ -29,11 +30,23 @@ class Attention(nn.Module):
         self.output = Linear(hidden, hidden)
         self.norm = LayerNorm(hidden, eps=config.layer_norm_eps)
 
-    def forward(self, x_TH: Tensor, packed: PackedBatch, rows: Tensor | None = None) -> Tensor:
-        """(T, H) to (T, H), or to (R, H) for the `rows` (R,) that are needed after attention."""
+    def forward(
+        self,
+        x_TH: Tensor,
+        packed: PackedBatch,
+        rows: Tensor | None = None,
+        radius: int | None = None,
+    ) -> Tensor:
+        """(T, H) to (T, H), or to (R, H) for the `rows` (R,) that are needed after attention.
+
+        With `radius` tokens attend to so many neighbours on either side and to [CLS] only.
+        """
         qkv_T3ND = self.qkv(x_TH).unflatten(-1, self.shape)
         dropout = self.attention_dropout if self.training else 0.0
-        attended_TH = attend(qkv_T3ND, packed, dropout=dropout).flatten(1)
+        if radius is None:
+            attended_TH = attend(qkv_T3ND, packed, dropout=dropout).flatten(1)
+        else:
+            attended_TH = window_attention(qkv_T3ND, packed, radius, dropout=dropout).flatten(1)
         if rows is not None:
             attended_TH, x_TH = attended_TH.index_select(0, rows), x_TH.index_select(0, rows)
         out_TH = F.dropout(self.output(attended_TH), self.hidden_dropout, self.training)

@@ -6,6 +6,7 @@ in tests/parity/. ALBERT, BERT and everything between are this one loop over ano
 
 # T = packed tokens, B = sequences, H = hidden, E = embedding, V = vocabulary
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from litebert.model.heads import MaskedLMHead, Pooler
 from litebert.model.layers import LayerNorm, Linear, cast_once
 from litebert.model.packed import PackedBatch
 from litebert.model.recompute import Recompute, apply_block
+from litebert.model.windows import Windows
 
 # On CPUs, bf16 batches of FILL_FROM tokens and more are filled up to a multiple of FILL_TO.
 FILL_FROM, FILL_TO = 1024, 64
@@ -72,6 +74,8 @@ class Model(nn.Module):
         """Dtype of activations; weights stay in fp32 and are cast where they are used."""
         self.recompute: Recompute = "nothing"
         """What the backward pass computes again instead of keeping it; no result changes."""
+        self.windows: Windows | None = None
+        """Windows of attention, an option for long documents that changes the function."""
 
     def forward(
         self, packed: PackedBatch, depth: int | None = None, *, wanted: Tensor | None = None
@@ -94,12 +98,16 @@ class Model(nn.Module):
         # what is computed again finds no casts: they live as long as this pass
         shared = (self.attentions, self.feed_forwards) if self.recompute == "nothing" else ()
         with cast_once(shared, self.compute_dtype):
-            *steps, last = (step for layer in self.layers(depth) for step in layer)
-            for step in steps:
-                x_TH = self.apply_step(x_TH, filled, step)
+            *steps, last = (
+                (step, self._radius(number))
+                for number, layer in enumerate(self.layers(depth))
+                for step in layer
+            )
+            for step, radius in steps:
+                x_TH = self.apply_step(x_TH, filled, step, radius=radius)
             firsts = packed.offsets[:-1]
             rows = None if wanted is None else torch.cat([firsts, wanted])
-            x_TH = self.apply_step(x_TH, filled, last, rows)
+            x_TH = self.apply_step(x_TH, filled, last[0], rows, radius=last[1])
         if wanted is None:
             return Output(x_TH[: len(packed.tokens)], self.pooler(x_TH[firsts]))
         first_BH, wanted_PH = x_TH.split([len(firsts), len(wanted)])
@@ -111,9 +119,9 @@ class Model(nn.Module):
         x_TH = self.embeddings(filled, self.compute_dtype)
         shared = (self.attentions, self.feed_forwards) if self.recompute == "nothing" else ()
         with cast_once(shared, self.compute_dtype):
-            for layer in self.layers():
+            for number, layer in enumerate(self.layers()):
                 for step in layer:
-                    x_TH = self.apply_step(x_TH, filled, step)
+                    x_TH = self.apply_step(x_TH, filled, step, radius=self._radius(number))
                 pooled = self.pooler(x_TH[packed.offsets[:-1]])
                 outputs.append(Output(x_TH[: len(packed.tokens)], pooled))
         return outputs
@@ -130,15 +138,29 @@ class Model(nn.Module):
         packed: PackedBatch,
         step: tuple[int, int],
         rows: Tensor | None = None,
+        *,
+        radius: int | None = None,
     ) -> Tensor:
-        """One application of a block, (T, H) to (T, H), or to (R, H) for `rows` (R,) of it."""
-        return apply_block(self._block, x_TH, packed, step, rows, recompute=self.recompute)
+        """One application of a block, (T, H) to (T, H), or to (R, H) for `rows` (R,) of it.
+
+        With `radius` it attends in windows.
+        """
+        return apply_block(self._block, x_TH, packed, step, rows, radius, recompute=self.recompute)
 
     def _block(
-        self, x_TH: Tensor, packed: PackedBatch, step: tuple[int, int], rows: Tensor | None
+        self,
+        x_TH: Tensor,
+        packed: PackedBatch,
+        step: tuple[int, int],
+        rows: Tensor | None,
+        radius: int | None,
     ) -> Tensor:
         attention, feed_forward = step
-        return self.feed_forwards[feed_forward](self.attentions[attention](x_TH, packed, rows))
+        attended = self.attentions[attention](x_TH, packed, rows, radius)
+        return self.feed_forwards[feed_forward](attended)
+
+    def _radius(self, layer: int) -> int | None:
+        return None if self.windows is None else self.windows.radius_of(layer)
 
     @property
     def shares_layers(self) -> bool:
@@ -162,6 +184,23 @@ class Model(nn.Module):
         if depth < 1:
             raise InputError(f"depth={depth} must be at least 1")
         return own[:1] * depth
+
+    @torch.no_grad()
+    def extend_positions(self, count: int) -> None:
+        """Read sequences of up to `count` tokens: positions are repeated, as Longformer's were.
+
+        Neighbours keep the relation they were trained with, but for one border every so many
+        tokens; what the model makes of long texts is still to be learned. Raises InputError for
+        fewer than it has.
+        """
+        table = self.embeddings.positions.weight
+        have, size = table.shape
+        if count < have:
+            raise InputError(f"the model has {have} positions already: ask for more than {count}")
+        longer = nn.Embedding(count, size, device=table.device)
+        longer.weight.copy_(table.repeat(-(-count // have), 1)[:count])
+        self.embeddings.positions = longer
+        self.config = replace(self.config, max_positions=count)
 
     def mlm_logits(self, hidden_PH: Tensor) -> Tensor:
         """Scores over the vocabulary: (P, H) to (P, V)."""
