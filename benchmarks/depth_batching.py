@@ -3,8 +3,8 @@
     python benchmarks/depth_batching.py [--model RUN --exits] [--texts DATA] [--requests 300]
 
 Requests arrive by a Poisson process at shares of what static batches manage in a closed loop, and
-nothing waits for answers. Lengths are those of texts (--texts, a folder with glue/ and squad/) or
-all of one length. With --exits answers leave as exits.json of the model calibrated (litebert
+nothing waits for answers. Lengths are all one, and with --texts DATA also those of the texts of
+DATA/glue. With --exits answers leave as exits.json of the model calibrated (litebert
 exits), else after all layers; without --model an albert-base of random weights. JSON lines for
 every policy, load, lengths and exits: latencies from the arrival that was due, answers a second
 and layers, each beside static batches.
@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import litebert
+from litebert.hardware import choose_dtype
 from litebert.infer.depth_batching import DepthBatcher
 from litebert.infer.engine import prepare
 from litebert.infer.exits import ExitRule, Exits
@@ -27,8 +28,10 @@ from litebert.infer.policies import DepthContinuous, LengthSorted, Policy, Stati
 from litebert.infer.step_time import StepTime, measure_step_time
 from litebert.interop.load import model_directory
 from litebert.interop.task_models import load_task_model
+from litebert.tasks.columns import Columns
+from litebert.tasks.problems import Problems
+from litebert.tasks.registry import task_of
 from litebert.tasks.units import TokenSequence
-from litebert.train.start import choose_dtype
 from report import line
 
 FIXED_LENGTH = 64
@@ -68,12 +71,12 @@ def serve(
 
 
 def lengths_of_texts(data: Path, draw: random.Random, count: int) -> list[int]:
-    """Lengths in tokens, three letters and a half each, of sentences, pairs and contexts."""
-    texts: list[int] = []
-    for name in ("SST-2", "MRPC", "QNLI"):
-        lines = (data / "glue" / name / "dev.tsv").read_text("utf-8").splitlines()[1:]
-        texts += [min(512, 3 + len(row) // 4) for row in draw.sample(lines, min(400, len(lines)))]
-    return draw.choices(texts, k=count)
+    """Lengths of single sentences, pairs, and questions with passages, at 4 letters a token."""
+    letters: list[int] = []
+    for task in ("sst-2", "mrpc", "qnli"):
+        for split in task_of(task).read(data / "glue", Problems(), Columns()).dev.values():
+            letters += [len(e.first) + len(e.second or "") for e in split.examples]
+    return [min(512, 3 + letters // 4) for letters in draw.choices(letters, k=count)]
 
 
 def main() -> None:
@@ -92,7 +95,7 @@ def main() -> None:
         model = tuned.model.encoder
         if arguments.exits:
             exits = Exits.read(model_directory(arguments.model))
-            rule = ExitRule(exits, tuned.model.head.classifier)
+            rule = ExitRule(exits, tuned.model.head)
     else:
         model = litebert.build(litebert.PRESETS["albert-base"])
     model.eval()

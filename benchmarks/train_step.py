@@ -31,6 +31,7 @@ import numpy as np
 import torch
 
 from litebert import PRESETS, ModelConfig, build
+from litebert.hardware import product_ceiling
 from litebert.text.pretrain_batch import PretrainBatch
 from litebert.text.shards import Shards
 from litebert.train.distributed import Ranks
@@ -39,7 +40,7 @@ from litebert.train.optimizer import build_optimizers
 from litebert.train.recipe import PretrainRecipe
 from litebert.train.start import keep_freed_memory
 from litebert.train.step import TrainingStep
-from litebert.train.utilisation import Utilisation, product_ceiling
+from litebert.train.utilisation import Utilisation
 from peer import peer_inputs, peer_model
 from report import line, spread
 

@@ -80,7 +80,7 @@ def write_reviews(place: Path) -> None:
 def test_commands_of_the_page_on_answers(tmp_path):
     write_reviews(tmp_path)
     (tmp_path / "texts.txt").write_text("a good book\na bad one\n")
-    rows = [f"a {word} book of {n} pages" for n in range(40) for word in ("good", "bad")]
+    rows = [f"a {word} book of {n} pages" for n in range(160) for word in ("good", "bad")]
     (tmp_path / "more.csv").write_text("\n".join(["text", *rows]))
     shape = litebert.ModelConfig(
         hidden_size=32, heads=2, depth=3, inner_size=64, embedding_size=16, vocab_size=65

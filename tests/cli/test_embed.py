@@ -37,11 +37,21 @@ def test_every_kind_of_file_and_standard_input(model, tmp_path, capsys, monkeypa
         assert main([*argv, "--output", str(out)]) == 0
         np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
         assert "5 vectors" in capsys.readouterr().out
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(TEXTS) + "\n"))
+    typed = io.TextIOWrapper(io.BytesIO(("\n".join(TEXTS) + "\n").encode()))
+    monkeypatch.setattr(sys, "stdin", typed)
     assert main(["embed", str(model), "-", "--precision", "fp32", "--depth", "1", "--raw"]) == 0
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     engine = litebert.Engine.load(model, precision="fp32")
     np.testing.assert_allclose(found, engine.embed(TEXTS, depth=1, normalise=False), atol=1e-5)
+
+
+def test_only_newlines_end_a_text(model, tmp_path):
+    (tmp_path / "odd.txt").write_bytes("\ufeffw1\u2028w2\r\n\nw3\x0cw4\n".encode())
+    out = tmp_path / "odd.npy"
+    assert main(["embed", str(model), str(tmp_path / "odd.txt"), "--output", str(out),
+                 "--precision", "fp32"]) == 0  # fmt: skip
+    expected = litebert.Engine.load(model, precision="fp32").embed(["w1\u2028w2", "", "w3\x0cw4"])
+    np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
 
 
 def test_a_text_that_is_cut_is_said(model, tmp_path, capsys):
@@ -55,7 +65,7 @@ def test_a_text_that_is_cut_is_said(model, tmp_path, capsys):
     [
         ("no.txt", None, [], "cannot be read"),
         ("empty.txt", b"", [], "no text in it"),
-        ("bytes.txt", b"\xff\xfe\x00", [], "cannot be read as text"),
+        ("bytes.txt", b"\xff\xfe\x00", [], "bytes.txt:1: text that is not UTF-8"),
         ("a.csv", b"words\nw1\n", [], "no column 'text'"),
         ("a.txt", b"w1\n", ["--output", "x.bin"], "name a .npy file"),
         ("b.txt", b"w1\n", ["--depth", "0"], "at least 1"),

@@ -1,13 +1,16 @@
 """The engine against the model it was loaded from."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import litebert
 from litebert.errors import InputError
 from litebert.infer.engine import Engine
-from litebert.infer.exits import Exits
+from litebert.infer.exits import Exits, weights_of
 from litebert.infer.fill_mask import fill_mask
 from litebert.interop.load import load
 from litebert.interop.task_models import load_task_model, save_task_model
@@ -76,6 +79,9 @@ def test_weights_cast_once_answer_with_the_same_bits(pretrained):
     model.compute_dtype = torch.bfloat16
     packed = litebert.pack([[2, 7, 9, 11, 3], [2, 8, 3]])
     engine = Engine.load(pretrained, precision="bf16")
+    weights = engine.model.attentions[0].qkv.weight, engine.model.pooler.dense.weight
+    assert {weight.dtype for weight in weights} == {torch.bfloat16}
+    assert engine.model.embeddings.tokens.weight.dtype == torch.float32
     with torch.inference_mode():
         before, after = model(packed), engine.model(packed)
         assert torch.equal(before.hidden, after.hidden)
@@ -113,6 +119,26 @@ def test_masks(pretrained):
     assert engine.fill_mask(text, depth=1) != engine.fill_mask(text)
     with pytest.raises(InputError, match="not fine-tuned"):
         engine.predict(["text"])
+    with pytest.raises(InputError, match="list of texts"):
+        engine.embed("text")
+
+
+def test_a_head_that_was_not_saved_answers_nothing(tmp_path, pretrained):
+    engine = Engine.load(tuned(tmp_path, "classification"), precision="fp32")
+    with pytest.raises(InputError, match="without its mlm_head"):
+        engine.fill_mask("a [MASK]")
+    assert engine.embed(TEXTS, pooling="pooled").shape == (6, 32)
+    # saved for masked LM alone, as some hub models are
+    place = tmp_path / "mlm"
+    shutil.copytree(pretrained, place)
+    tensors = load_file(place / "model.safetensors")
+    kept = {n: t for n, t in tensors.items() if "pooler" not in n and "sop_classifier" not in n}
+    assert len(kept) < len(tensors)
+    save_file(kept, place / "model.safetensors")
+    engine = Engine.load(place, precision="fp32")
+    assert engine.fill_mask(f"{WORDS[0]} [MASK]")
+    with pytest.raises(InputError, match="without its pooler"):
+        engine.embed(TEXTS, pooling="pooled")
 
 
 def test_predictions_at_any_depth_and_early(tmp_path):
@@ -120,11 +146,11 @@ def test_predictions_at_any_depth_and_early(tmp_path):
     engine = Engine.load(place, precision="fp32")
     with pytest.raises(InputError, match="litebert exits"):
         engine.predict(TEXTS, early=True)
-    Exits(patience=1, margin=0.2, risk=0.1, confidence=0.95, rows=9, disagreement=0.0,
-          mean_layers=2.0).save(place)  # fmt: skip
+    save_exits(place)
     engine, reference = Engine.load(place, precision="fp32"), load_task_model(place)
     with pytest.raises(InputError, match="exclude"):
         engine.predict(TEXTS, early=True, depth=2)
+    assert engine.tuned.model.depth is None
 
     def lines(depth):
         units = reference.kind.units(
@@ -155,6 +181,24 @@ def _example(text):
     return TextExample(id="1", place="here:1", first=text)
 
 
+def save_exits(place, **changes):
+    values = {"patience": 1, "margin": 0.2, "risk": 0.1, "confidence": 0.95, "rows": 9,
+              "disagreement": 0.0, "mean_layers": 2.0, "weights": weights_of(place)}  # fmt: skip
+    Exits(**values | changes).save(place)
+
+
+def test_exits_of_other_weights_or_arithmetic(tmp_path):
+    place = tuned(tmp_path, "classification")
+    save_exits(place, weights="0123")
+    with pytest.raises(InputError, match="other weights"):
+        Engine.load(place)
+    save_exits(place, precision="bf16")
+    with pytest.raises(InputError, match="calibrated in bf16"):
+        Engine.load(place, precision="fp32").predict(TEXTS, early=True)
+    with pytest.raises(InputError, match="without a task"):
+        Engine.load(place, positions=99)
+
+
 def test_pairs_and_rows_of_other_kinds(tmp_path):
     engine = Engine.load(tuned(tmp_path, "classification"), precision="fp32")
     pair = engine.predict([(TEXTS[0], TEXTS[2])])
@@ -162,11 +206,12 @@ def test_pairs_and_rows_of_other_kinds(tmp_path):
     assert pair == engine.predict([{"text": TEXTS[0], "second": TEXTS[2]}])
     with pytest.raises(InputError, match="text"):
         engine.predict([{"words": "no text here"}])
+    with pytest.raises(InputError, match="a pair of texts"):
+        engine.predict([("a", "b", "c")])
     span = Engine.load(tuned(tmp_path / "span", "span", labels=()), precision="fp32")
     (line,) = span.predict([{"question": "w1?", "context": TEXTS[1]}])
     assert line["prediction"] in TEXTS[1]
-    Exits(patience=1, margin=0.2, risk=0.1, confidence=0.95, rows=9, disagreement=0.0,
-          mean_layers=2.0).save(tmp_path / "span/tuned")  # fmt: skip
+    save_exits(tmp_path / "span/tuned")
     span = Engine.load(tmp_path / "span/tuned", precision="fp32")
     with pytest.raises(InputError, match="for classification"):
         span.predict([{"question": "w1?", "context": TEXTS[1]}], early=True)

@@ -5,8 +5,10 @@ import pytest
 import torch
 from scipy import stats
 
+from litebert.config import ModelConfig
 from litebert.errors import InputError
-from litebert.infer.exits import ExitRule, Exits, calibrate, exit_layers
+from litebert.infer.exits import ExitRule, Exits, calibrate, exit_layers, outcome
+from litebert.model.task_heads import SequenceHead
 
 
 def shares(seed: int, *, layers: int = 6, count: int = 400, classes: int = 3) -> np.ndarray:
@@ -44,13 +46,14 @@ def test_the_rule_of_a_server_is_the_rule_of_calibration():
             self.opinions = []
 
     generator = torch.Generator().manual_seed(0)
-    classifier = torch.nn.Linear(5, 3)
-    torch.nn.init.normal_(classifier.weight, generator=generator)
+    shape = ModelConfig(hidden_size=5, heads=1, depth=1, inner_size=5)
+    head = SequenceHead(shape, 3, 0.1).eval()
+    torch.nn.init.normal_(head.classifier.weight, generator=generator)
     pooled = torch.randn(6, 80, 5, generator=generator).cumsum(0)
-    found = torch.stack([classifier(layer).softmax(-1) for layer in pooled]).detach().numpy()
+    found = torch.stack([head.scores(layer).softmax(-1) for layer in pooled]).detach().numpy()
     exits = Exits(patience=2, margin=0.3, risk=0.1, confidence=0.95, rows=1, disagreement=0.0,
                   mean_layers=1.0)  # fmt: skip
-    rule = ExitRule(exits, classifier)
+    rule = ExitRule(exits, head)
     under_way, left = {n: Request() for n in range(80)}, np.full(80, 6)
     for layer in range(5):
         numbers = list(under_way)
@@ -80,9 +83,32 @@ def test_the_promise_is_kept_as_often_as_it_says():
     assert early > 50
 
 
+def test_certainty_itself_is_no_margin():
+    # every layer is sure to the last bit, of another class each
+    sure = np.zeros((4, 300, 3))
+    for layer in range(4):
+        sure[layer, :, layer % 3] = 1.0
+    sure[3] = np.roll(sure[3], 1, axis=-1)
+    exits = calibrate(sure, risk=0.01, patience=1)
+    assert outcome(sure, patience=1, margin=exits.margin) == (0, 4.0)
+    assert outcome(sure, patience=1, margin=1.0) == (300, 1.0)
+
+
+def test_the_first_margin_that_fails_ends_the_search():
+    # right and rather sure, then wrong and surer, then right: a loose margin leaves in time
+    right, wrong = np.tile([0.1, 0.9], (400, 1)), np.tile([0.97, 0.03], (400, 1))
+    found = np.stack([right, wrong, right])
+    loose = calibrate(found, risk=0.02, patience=1, margins=[2.0, 0.5])
+    assert (loose.margin, loose.mean_layers, loose.disagreement) == (0.5, 1.0, 0.0)
+    assert outcome(found, patience=1, margin=0.9) == (400, 2.0)
+    # but what was not tested in its turn is not promised
+    strict = calibrate(found, risk=0.02, patience=1, margins=[2.0, 0.9, 0.5])
+    assert (strict.margin, strict.mean_layers) == (2.0, 3.0)
+
+
 def test_too_few_rows_for_a_promise(tmp_path):
     exits = calibrate(shares(4, count=20), risk=0.01)
-    assert (exits.margin, exits.mean_layers, exits.disagreement) == (1.0, 6.0, 0.0)
+    assert (exits.margin, exits.mean_layers, exits.disagreement) == (2.0, 6.0, 0.0)
     exits.save(tmp_path)
     assert Exits.read(tmp_path) == exits
     (tmp_path / "exits.json").write_text("{}")

@@ -57,8 +57,8 @@ def test_a_model_with_windows_sees_less_and_only_where_asked():
     model.windows = Windows(2, full_every=0)
     narrow = model(litebert.pack([ids])).hidden
     assert float((narrow - plain).detach().abs().max()) > 1e-3
-    by_depth = model.at_every_depth(litebert.pack([ids]))
-    assert_close(by_depth[-1].hidden, narrow, atol=1e-6, rtol=1e-5)
+    by_depth = model.pooled_at_every_depth(litebert.pack([ids]))
+    assert_close(by_depth[-1], model(litebert.pack([ids])).pooled, atol=1e-6, rtol=1e-5)
     wanted = torch.tensor([3, 50])
     part = model(litebert.pack([ids]), wanted=wanted).hidden
     assert_close(part, narrow[wanted], atol=1e-6, rtol=1e-5)

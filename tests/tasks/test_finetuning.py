@@ -294,5 +294,5 @@ def test_every_depth_is_the_weighted_loss_of_models_of_each_depth(encoder, tmp_p
     assert found == pytest.approx((losses[0] + 2 * losses[1]) / 3, rel=1e-6)
     spans = kind_of("span", settings={})
     asked = TaskModel(load(encoder), spans.head(SHAPE, 0.0))
-    with pytest.raises(InputError, match="texts with a label"):
+    with pytest.raises(InputError, match="labels and options"):
         FineTuning(training.recipe, asked, spans, units, seed=0, output=tmp_path, evaluate=dict)

@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from litebert import PRESETS
+from litebert.hardware import product_ceiling
 from litebert.train.events import read_events
 from litebert.train.pretrain import Pretraining
 from litebert.train.recipe import RunSettings
-from litebert.train.utilisation import Utilisation, attended_length, product_ceiling
+from litebert.train.utilisation import Utilisation, attended_length
 from tiny_runs import tiny_recipe
 
 

@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import numpy as np
 import tyro
 
 from litebert.errors import InputError
 from litebert.files import write_atomically
+from litebert.hardware import Precision
 from litebert.infer.engine import Engine, Pooling
+from litebert.tasks.columns import UnusableRowError, cell_text
 from litebert.tasks.problems import Problems
 from litebert.tasks.table_files import SUFFIXES, read_rows
-from litebert.train.recipe import Precision
 
 # Texts that are read before the first is answered: enough to sort by length.
 CHUNK = 1024
@@ -87,14 +88,23 @@ def main(argv: list[str]) -> int:
 
 def _texts(settings: Settings) -> Iterator[str]:
     if settings.file == "-":
-        return (line.rstrip("\n") for line in sys.stdin)
+        return _lines(sys.stdin.buffer, "standard input")
     path = Path(settings.file)
     if path.suffix in SUFFIXES:
         return _of_table(path, settings.column)
     try:
-        return iter(path.read_text("utf-8").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text ({error})") from None
+        return _lines(path.open("rb"), str(path))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}): check the path") from None
+
+
+def _lines(file: IO[bytes], name: str) -> Iterator[str]:
+    with file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+            except UnicodeDecodeError:
+                raise InputError(f"{name}:{number}: text that is not UTF-8: convert it") from None
 
 
 def _of_table(path: Path, column: str) -> Iterator[str]:
@@ -104,7 +114,10 @@ def _of_table(path: Path, column: str) -> Iterator[str]:
             raise InputError(
                 f"{place}: no column {column!r}: --column names one of {', '.join(values)}"
             )
-        yield str(values[column] or "")
+        try:
+            yield cell_text(values[column])
+        except UnusableRowError as problem:
+            raise InputError(f"{place}: {problem.what}") from None
     if lines := problems.lines():
         # one vector a row: a row left out would shift all others
         raise InputError(f"{path}: {lines[0]}")

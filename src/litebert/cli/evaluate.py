@@ -11,9 +11,11 @@ from rich.progress import Progress
 
 from litebert.cli.evaluate_blimp import evaluate_blimp
 from litebert.cli.evaluate_task import evaluate_task
-from litebert.cli.model_argument import SENTENCE_WEIGHTS, open_model
+from litebert.cli.model_argument import open_model
 from litebert.cli.progress import evaluation_line
 from litebert.errors import InputError
+from litebert.hardware import Precision, choose_device, choose_dtype
+from litebert.interop.load import SENTENCE_WEIGHTS
 from litebert.interop.task_models import is_task_model
 from litebert.runs.record import corpus_index
 from litebert.text.batch_settings import BatchSettings
@@ -22,8 +24,7 @@ from litebert.text.remote_shards import local_shards
 from litebert.text.shards import Shards
 from litebert.text.tokenizer import Tokenizer
 from litebert.train.evaluation import evaluate, held_out_batches, unigram_surprisal
-from litebert.train.recipe import Precision, PretrainRecipe, read_recipe
-from litebert.train.start import choose_device, choose_dtype
+from litebert.train.recipe import PretrainRecipe, read_recipe
 
 
 @dataclass(frozen=True)

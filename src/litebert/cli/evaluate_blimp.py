@@ -8,11 +8,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from litebert.cli.model_argument import SENTENCE_WEIGHTS, open_model
+from litebert.cli.model_argument import open_model
+from litebert.hardware import Precision, choose_device, choose_dtype
+from litebert.interop.load import SENTENCE_WEIGHTS
 from litebert.tasks.blimp import read_blimp, score_blimp
 from litebert.tasks.pseudo_likelihood import pseudo_log_likelihoods
-from litebert.train.recipe import Precision
-from litebert.train.start import choose_device, choose_dtype, keep_freed_memory
+from litebert.train.start import keep_freed_memory
 
 
 def evaluate_blimp(

@@ -8,11 +8,11 @@ from pathlib import Path
 from litebert.cli.model_argument import open_fine_tuned
 from litebert.cli.predict import columns_of, task_file
 from litebert.errors import InputError
+from litebert.hardware import Precision
 from litebert.tasks.answering import answer_together
 from litebert.tasks.problems import Problems
 from litebert.tasks.registry import TASKS, own_task
 from litebert.tasks.selection import with_dev
-from litebert.train.recipe import Precision
 
 
 def evaluate_task(

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import tyro
 
-from litebert.cli.model_argument import SENTENCE_WEIGHTS, open_model
+from litebert.cli.model_argument import open_model
 from litebert.errors import InputError
 from litebert.infer.fill_mask import MaskAnswer, fill_mask
+from litebert.interop.load import SENTENCE_WEIGHTS
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,13 @@
 
 from collections.abc import Sequence
 
+from litebert.hardware import Precision, choose_device, choose_dtype
 from litebert.infer.engine import prepare
 from litebert.interop.load import load, tokenizer_of
 from litebert.interop.task_models import FineTuned, load_ensemble
 from litebert.model.encoder import Model
 from litebert.model.task_heads import TaskModel
 from litebert.text.tokenizer import Tokenizer
-from litebert.train.recipe import Precision
-from litebert.train.start import choose_device, choose_dtype
-
-SENTENCE_WEIGHTS = ("sop_classifier", "cls.seq_relationship", "albert.pooler", "bert.pooler")
-"""Weights that only the sentence objective needs; models saved for masked LM alone lack them."""
 
 
 def open_model(name: str, *, allow: Sequence[str] = ()) -> tuple[Model, Tokenizer]:

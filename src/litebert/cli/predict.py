@@ -11,6 +11,7 @@ import tyro
 
 from litebert.cli.model_argument import open_fine_tuned
 from litebert.errors import InputError
+from litebert.hardware import Precision
 from litebert.infer.predict import predict, predict_rows
 from litebert.interop.task_models import FineTuned
 from litebert.tasks.columns import Columns
@@ -18,7 +19,6 @@ from litebert.tasks.glue import GLUE
 from litebert.tasks.problems import Problems
 from litebert.tasks.registry import TASKS
 from litebert.tasks.table_files import SUFFIXES, read_json_lines, read_rows
-from litebert.train.recipe import Precision
 
 
 @dataclass(frozen=True)

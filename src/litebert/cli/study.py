@@ -12,16 +12,15 @@ from litebert.cli import study_size, study_speed
 from litebert.cli.status_bar import StatusBar
 from litebert.cli.text_table import print_table
 from litebert.errors import InputError
+from litebert.hardware import choose_device, choose_dtype, product_ceiling
 from litebert.study.cell import Cell
 from litebert.study.overview import OVERVIEW, write_overview
 from litebert.study.registry import STUDIES, study_of
-from litebert.study.report import claims_table, figures_table, write_study_report
+from litebert.study.report import brief_table, claims_table, write_study_report
 from litebert.study.results import StudyResults, read_results
 from litebert.study.run_study import StudySettings, run_study
 from litebert.study.scale import SCALES, ScaleName
 from litebert.study.study import Equal, flops_per_token
-from litebert.train.start import choose_device, choose_dtype
-from litebert.train.utilisation import product_ceiling
 
 # Of the products' rate, what training of small models reaches, evaluations included.
 USUAL_UTILISATION = 0.2
@@ -179,7 +178,7 @@ def _show(results: StudyResults, page: Path, *, as_json: bool) -> None:
     if as_json:
         print((page.parent / "results.json").read_text("utf-8"), end="")
         return
-    for rows in (claims_table(results.judgements), figures_table(results)):
+    for rows in (claims_table(results.judgements), brief_table(results)):
         print_table(rows)
     print(f"report: {page}")
 

@@ -12,11 +12,11 @@ from litebert.cli.text_table import print_table
 from litebert.config import PRESETS
 from litebert.errors import InputError
 from litebert.files import as_json, write_atomically
+from litebert.hardware import choose_device
 from litebert.study.paper_tables import SIX
 from litebert.study.speed import PAPER, Speed, measure_speed, relative
 from litebert.study.tables import markdown_table
 from litebert.train.provenance import provenance
-from litebert.train.start import choose_device
 
 
 @dataclass(frozen=True, kw_only=True)

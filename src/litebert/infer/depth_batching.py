@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from litebert.errors import InputError
 from litebert.infer.policies import Policy
@@ -64,7 +65,7 @@ class Answer:
     layers: int
     """How many it passed."""
     seconds: float
-    """From its arrival."""
+    """From its arrival; on a GPU until the work was given to it, not until it was done."""
 
 
 class DepthBatcher:
@@ -124,25 +125,30 @@ class DepthBatcher:
         self._embed([each for each in chosen if each.hidden is None])
         packed = self._packed(chosen)
         hidden = torch.cat([each.hidden for each in chosen if each.hidden is not None])
+        real = len(hidden)
+        hidden = F.pad(hidden, (0, 0, 0, len(packed.tokens) - real))
         steps = self.model.layers(None)[0 if layers is None else chosen[0].done]
         for part in steps:
             hidden = self.model.apply_step(hidden, packed, part)
-        for each, rows in zip(chosen, packed.unpack(hidden), strict=True):
+        lengths = [each.tokens for each in chosen]
+        for each, rows in zip(chosen, hidden[:real].split(lengths), strict=True):
             each.hidden, each.done = rows, each.done + 1
         return self._finished(chosen)
 
     def _embed(self, fresh: list[Request]) -> None:
         if fresh:
             packed = self._place(packed_of([each.sequence for each in fresh]))
-            hidden = self.model.embeddings(packed, self.model.compute_dtype)
-            for each, rows in zip(fresh, packed.unpack(hidden), strict=True):
+            hidden, _ = self.model.embed(packed)
+            parts = hidden[: len(packed.tokens)].split([each.tokens for each in fresh])
+            for each, rows in zip(fresh, parts, strict=True):
                 each.hidden = rows
 
     def _packed(self, chosen: list[Request]) -> PackedBatch:
         """The batch of some requests; the last one again when they are the same."""
         numbers = tuple(each.number for each in chosen)
         if self._last is None or self._last[0] != numbers:
-            self._last = numbers, self._place(packed_of([each.sequence for each in chosen]))
+            packed = self._place(packed_of([each.sequence for each in chosen]))
+            self._last = numbers, self.model.filled(packed)
         return self._last[1]
 
     def _place(self, packed: PackedBatch) -> PackedBatch:

@@ -7,7 +7,7 @@ Weights are cast once when it is loaded, texts of like length go together, and n
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,12 +15,13 @@ import numpy as np
 import torch
 
 from litebert.errors import InputError
+from litebert.hardware import Precision, choose_device, choose_dtype
 from litebert.infer.depth_batching import DepthBatcher
-from litebert.infer.exits import ExitRule, Exits
+from litebert.infer.exits import EXITS, ExitRule, Exits
 from litebert.infer.fill_mask import MaskAnswer, fill_mask
 from litebert.infer.policies import Static
 from litebert.infer.predict import predict
-from litebert.interop.load import load, model_directory, tokenizer_of
+from litebert.interop.load import SENTENCE_WEIGHTS, load, model_directory, tokenizer_of
 from litebert.interop.task_models import FineTuned, is_task_model, load_task_model
 from litebert.model.encoder import Model
 from litebert.model.layers import Linear
@@ -32,8 +33,6 @@ from litebert.tasks.custom import examples_of
 from litebert.tasks.problems import Problems
 from litebert.tasks.units import Unit, batches_by_length, packed_of, sequence_of
 from litebert.text.tokenizer import Tokenizer
-from litebert.train.recipe import Precision
-from litebert.train.start import choose_device, choose_dtype
 
 Pooling = Literal["mean", "first", "pooled"]
 Text = str | tuple[str, str] | Mapping[str, Any]
@@ -52,7 +51,8 @@ class Engine:
         exits: Exits | None = None,
     ):
         """`model` is the engine's own from now on: its weights are cast to its compute dtype."""
-        self.model, self.tokenizer, self.tuned, self.exits = model.eval(), tokenizer, tuned, exits
+        self.model, self.tokenizer, self.tuned, self.exits = model, tokenizer, tuned, exits
+        (tuned.model if tuned else model).eval()
         prepare(model)
 
     @classmethod
@@ -73,16 +73,20 @@ class Engine:
         Raises InputError for what cannot be loaded.
         """
         place = model_directory(path)
-        tuned = load_task_model(place) if is_task_model(place) else None
-        model = tuned.model.encoder if tuned else load(place)
+        tuned = load_task_model(place) if is_task_model(path) else None
+        if tuned and (windows or positions):
+            raise InputError(f"{path}: windows and positions are for models without a task")
+        model = tuned.model.encoder if tuned else load(path, allow=SENTENCE_WEIGHTS)
         chosen = choose_device(device)
         (tuned.model if tuned else model).to(chosen)
         model.compute_dtype = choose_dtype(precision, chosen)
         model.windows = windows
         if positions is not None:
             model.extend_positions(positions)
-        known = tuned is not None and (Path(place) / "exits.json").is_file()
-        exits = Exits.read(place) if known else None
+        exits = None
+        if tuned and (Path(place) / EXITS).is_file():
+            exits = Exits.read(place)
+            exits.check_weights(place)
         tokenizer = tuned.tokenizer if tuned else tokenizer_of(path)
         return cls(model, tokenizer, tuned=tuned, exits=exits)
 
@@ -99,12 +103,16 @@ class Engine:
 
         "mean" is the mean of the hidden states of all tokens, "first" that of [CLS], "pooled" the
         pooler's output. With `normalise` vectors have length 1, so that their products are cosines.
-        Texts longer than the model reads are cut, with a warning.
+        Texts longer than the model reads are cut, with a warning. Raises InputError for "pooled"
+        of a model that was saved without its pooler.
         """
+        _check_several(texts)
+        if pooling == "pooled":
+            self._check_weights("pooler", "pooling=pooled")
         room = self.model.config.max_positions - 2
         encoded = self.tokenizer.encode_batch(list(texts))
         if cut := sum(len(ids) > room for ids in encoded):
-            warnings.warn(f"{cut} texts are cut to {room + 2} tokens", stacklevel=2)
+            warnings.warn(f"{cut} texts are cut to {room + 2} tokens", stacklevel=3)
         sequences = [sequence_of(self.tokenizer, ids[:room]) for ids in encoded]
         vectors = np.zeros((len(sequences), self.model.config.hidden_size), np.float32)
         sizes = [len(sequence.tokens) for sequence in sequences]
@@ -126,30 +134,33 @@ class Engine:
     ) -> list[dict[str, Any]]:
         """What the fine-tuned model says of every text, as `litebert predict` says it.
 
-        `depth` runs another number of layers. With `early` answers are given as soon as the model
-        is sure, by what `litebert exits` calibrated, and say after how many `layers`. Raises
-        InputError for a model without a task, for a row that cannot be answered, and for `early`
-        where nothing was calibrated.
+        Rows name their texts as `text` and `second`, `question` and `context`, `words`, and so on
+        (tasks/columns.py). `depth` runs another number of layers. With `early` answers are given as
+        soon as the model is sure, by what `litebert exits` calibrated, and say after how many
+        `layers`. Raises InputError for a model without a task, for a row that cannot be answered,
+        and for `early` where nothing was calibrated.
         """
         if self.tuned is None:
             raise InputError("the model is not fine-tuned for a task: litebert finetune makes one")
+        if early and depth is not None:
+            raise InputError("depth and early exclude each other: give one")
+        _check_several(texts)
+        layers: list[int] = []
+        answers_of = self._early(layers) if early else None
         kind, problems = self.tuned.kind, Problems()
-        columns = Columns(second="second") if _has_pairs(texts) else Columns()
-        rows = [(f"text {n}", _row(text)) for n, text in enumerate(texts, 1)]
+        rows = [(f"text {number}", _row(text)) for number, text in enumerate(texts, 1)]
+        pairs = any("second" in values for _, values in rows)
+        columns = Columns(second="second") if pairs else Columns()
         examples = list(
             examples_of(rows, kind.kind, columns, problems, labels=kind.labels, labelled=False)
         )
         if len(examples) < len(rows):
             raise InputError("; ".join(problems.lines()))
-        layers: list[int] = []
         self.tuned.model.depth = depth
-        if early:
-            if depth is not None:
-                raise InputError("depth and early exclude each other: give one")
-            answers = self._early(layers)
-        else:
-            answers = None
-        lines = list(predict(self.tuned, examples, problems, answers_of=answers))
+        try:
+            lines = list(predict(self.tuned, examples, problems, answers_of=answers_of))
+        finally:
+            self.tuned.model.depth = None
         for line in problems.lines():
             warnings.warn(line, stacklevel=2)
         if early:
@@ -157,10 +168,19 @@ class Engine:
         return lines
 
     def fill_mask(self, text: str, *, top: int = 5, depth: int | None = None) -> list[MaskAnswer]:
-        """The likeliest pieces for every [MASK] of a text: see infer.fill_mask."""
+        """The likeliest pieces for every [MASK] of a text: see infer.fill_mask.
+
+        Raises InputError also for a model that was saved without its masked-LM head, as fine-tuned
+        ones are.
+        """
+        self._check_weights("mlm_head", "fill_mask")
         return fill_mask(self.model, self.tokenizer, text, top=top, depth=depth)
 
-    def _early(self, layers: list[int]):
+    def _check_weights(self, part: str, what: str) -> None:
+        if any(name.startswith(f"{part}.") for name in self.model.fresh_weights):
+            raise InputError(f"{what}: the model was saved without its {part}: take another model")
+
+    def _early(self, layers: list[int]) -> Callable[[Sequence[Unit]], list]:
         """Answers units as soon as the model is sure; `layers` gets how many each took."""
         assert self.tuned is not None
         kind, head = self.tuned.kind, self.tuned.model.head
@@ -168,26 +188,31 @@ class Engine:
             raise InputError("no early answers were calibrated: litebert exits does that")
         if kind.kind != "classification" or not isinstance(head, SequenceHead):
             raise InputError(f"early answers are for classification, and this is {kind.kind}")
-        rule = ExitRule(self.exits, head.classifier)
+        if self.exits.precision != (own := precision_of(self.model.compute_dtype)):
+            raise InputError(
+                f"early answers were calibrated in {self.exits.precision} and this engine computes "
+                f"in {own}: load it with precision={self.exits.precision!r}, or calibrate again"
+            )
+        rule = ExitRule(self.exits, head)
 
         @torch.inference_mode()
         def answers_of(units: Sequence[Unit]) -> list:
-            found: dict[int, tuple[int, list]] = {}
-            for batch in batches_by_length([unit.length for unit in units], limit=BATCH_TOKENS):
-                # what waits together is a batch already
-                batcher = DepthBatcher(self.model, Static(2 * BATCH_TOKENS), leave=rule)
-                numbers = {
-                    batcher.submit(units[each].sequences[0], may_leave=True): each for each in batch
-                }
-                while len(batcher):
-                    if ended := batcher.step():
-                        firsts = torch.stack([answer.hidden[0] for answer in ended])
-                        scores = head.scores(self.model.pooler(firsts))
-                        chosen = [units[numbers[answer.number]] for answer in ended]
-                        for answer, one in zip(ended, kind.answers(scores, chosen), strict=True):
-                            found[numbers[answer.number]] = answer.layers, one
-            layers.extend(found[number][0] for number in range(len(units)))
-            return [found[number][1] for number in range(len(units))]
+            batcher, found = DepthBatcher(self.model, Static(BATCH_TOKENS), leave=rule), {}
+            longest_first = sorted(range(len(units)), key=lambda number: -units[number].length)
+            numbers = {
+                batcher.submit(units[place].sequences[0], may_leave=True): place
+                for place in longest_first
+            }
+            while len(batcher):
+                if ended := batcher.step():
+                    places = [numbers[answer.number] for answer in ended]
+                    firsts = torch.stack([answer.hidden[0] for answer in ended])
+                    scores = head.scores(self.model.pooler(firsts))
+                    answers = kind.answers(scores, [units[place] for place in places])
+                    for place, answer, one in zip(places, ended, answers, strict=True):
+                        found[place] = answer.layers, one
+            layers.extend(found[place][0] for place in range(len(units)))
+            return [found[place][1] for place in range(len(units))]
 
         return answers_of
 
@@ -203,14 +228,21 @@ def prepare(model: Model) -> None:
             layer.to(model.compute_dtype)
 
 
-def _has_pairs(texts: Sequence[Text]) -> bool:
-    return any("second" in _row(text) for text in texts)
+def precision_of(dtype: torch.dtype) -> Literal["bf16", "fp32"]:
+    """An arithmetic by the name that options have for it."""
+    return "bf16" if dtype == torch.bfloat16 else "fp32"
+
+
+def _check_several(texts: Sequence[Text]) -> None:
+    if isinstance(texts, (str, Mapping)):
+        raise InputError("give a list of texts: one text is [text]")
 
 
 def _row(text: Text) -> dict[str, Any]:
     if isinstance(text, str):
         return {"text": text}
-    if isinstance(text, tuple):
-        first, second = text
-        return {"text": first, "second": second}
-    return dict(text)
+    if isinstance(text, Mapping):
+        return dict(text)
+    if len(text) != 2 or not all(isinstance(part, str) for part in text):
+        raise InputError(f"{text!r}: give a text, a pair of texts, or a mapping of columns")
+    return dict(zip(("text", "second"), text, strict=True))

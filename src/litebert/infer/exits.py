@@ -14,16 +14,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from litebert.errors import InputError
-from litebert.files import as_json, write_atomically
+from litebert.files import as_json, sha256_of, write_atomically
+from litebert.model.task_heads import SequenceHead
 
 EXITS = "exits.json"
 CARD_HEAD = "## Early answers"
-# Margins that are tried, strictest first; 1 is never reached, so nothing leaves.
-MARGINS = (1.0, *np.round(np.arange(0.99, -0.005, -0.01), 2).tolist())
+# Nothing leads by so much: with it every answer is at full depth.
+NEVER = 2.0
+# Margins that are tried, strictest first.
+MARGINS = (NEVER, *np.round(np.arange(0.99, -0.005, -0.01), 2).tolist())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,10 @@ class Exits:
     """Share of those whose answer differs."""
     mean_layers: float
     """Layers that those took on average."""
+    precision: str = "fp32"
+    """Arithmetic they were answered in: another gives other probabilities."""
+    weights: str = ""
+    """The first of the sha256 of the model's file of weights."""
 
     def save(self, directory: str | Path) -> None:
         """Write exits.json into a model's directory, and what it promises into its card."""
@@ -52,6 +58,13 @@ class Exits:
         if card.is_file():
             own = card.read_text("utf-8").split(CARD_HEAD)[0].rstrip()
             write_atomically(card, f"{own}\n\n{CARD_HEAD}\n\n{self.in_words()}\n".encode())
+
+    def check_weights(self, directory: str | Path) -> None:
+        """Raise InputError when the weights in a directory are not those that were calibrated."""
+        if self.weights != weights_of(directory):
+            raise InputError(
+                f"{directory}: {EXITS} was calibrated for other weights: run litebert exits again"
+            )
 
     def in_words(self) -> str:
         """The promise and what was seen, for a reader."""
@@ -75,6 +88,11 @@ class Exits:
             return cls(**json.loads(place.read_text("utf-8")))
         except (ValueError, TypeError) as error:
             raise InputError(f"{place}: not what litebert exits wrote ({error})") from None
+
+
+def weights_of(directory: str | Path) -> str:
+    """What tells the weights of a model's directory from others: the start of their sha256."""
+    return sha256_of(Path(directory) / "model.safetensors")[:16]
 
 
 def exit_layers(shares_LNC: np.ndarray, *, patience: int, margin: float) -> np.ndarray:
@@ -112,44 +130,49 @@ def calibrate(
         raise InputError(f"patience={patience} must be at least 1")
     from scipy import stats  # slow to import, and answering does not need it
 
-    layers, count, _ = shares_LNC.shape
+    count = shares_LNC.shape[1]
     if not count:
         raise InputError("no row to calibrate on")
-    final = shares_LNC[-1].argmax(-1)
     chosen = None
     for margin in margins:
-        left = exit_layers(shares_LNC, patience=patience, margin=margin)
-        answers = shares_LNC[left - 1, np.arange(count)].argmax(-1)
-        wrong = int((answers != final).sum())
+        wrong, layers = outcome(shares_LNC, patience=patience, margin=margin)
         bound = stats.beta.ppf(confidence, wrong + 1, count - wrong) if wrong < count else 1.0
         if bound > risk:
             break
-        chosen = margin, wrong / count, float(left.mean())
+        chosen = margin, wrong / count, layers
     if chosen is None:
         # too few rows for the promise: nothing leaves, and nothing can differ
-        chosen = 1.0, 0.0, float(layers)
+        chosen = NEVER, 0.0, float(len(shares_LNC))
+    margin, disagreement, mean_layers = chosen
     return Exits(
         patience=patience,
-        margin=chosen[0],
+        margin=margin,
         risk=risk,
         confidence=confidence,
         rows=count,
-        disagreement=chosen[1],
-        mean_layers=chosen[2],
+        disagreement=disagreement,
+        mean_layers=mean_layers,
     )
+
+
+def outcome(shares_LNC: np.ndarray, *, patience: int, margin: float) -> tuple[int, float]:
+    """How many answers differ from those at full depth, and the layers that were run on average."""
+    left = exit_layers(shares_LNC, patience=patience, margin=margin)
+    answers = shares_LNC[left - 1, np.arange(len(left))].argmax(-1)
+    return int((answers != shares_LNC[-1].argmax(-1)).sum()), float(left.mean())
 
 
 class ExitRule:
     """Tells a DepthBatcher which requests are sure; their opinions are kept with them."""
 
-    def __init__(self, exits: Exits, classifier: nn.Module):
-        self.exits, self.classifier = exits, classifier
+    def __init__(self, exits: Exits, head: SequenceHead):
+        self.exits, self.head = exits, head
 
     def __call__(self, requests: Sequence, pooled_RH: Tensor) -> list[bool]:
         """Which of the requests leave, by their pooled first tokens (R, H)."""
-        shares_RC = self.classifier(pooled_RH.float()).softmax(-1)
-        best_R2 = shares_RC.topk(min(2, shares_RC.shape[-1])).values
-        leads = (best_R2[:, 0] - best_R2[:, -1]).tolist()
+        shares_RC = self.head.scores(pooled_RH).softmax(-1)
+        first_R, second_R = shares_RC.topk(2).values.unbind(-1)
+        leads = (first_R - second_R).tolist()
         classes, leaves = shares_RC.argmax(-1).tolist(), []
         for request, found, lead in zip(requests, classes, leads, strict=True):
             request.opinions.append(found)
@@ -162,11 +185,4 @@ class ExitRule:
 def _leads(shares_LNC: np.ndarray) -> np.ndarray:
     """By how much the likeliest class leads: (L, N, C) to (L, N)."""
     ordered = np.sort(shares_LNC, -1)
-    return ordered[..., -1] - (ordered[..., -2] if ordered.shape[-1] > 1 else 0.0)
-
-
-@torch.inference_mode()
-def shares_at_every_depth(outputs: Sequence, classifier: nn.Module) -> np.ndarray:
-    """Probabilities after each layer, (L, N, C), from the outputs of `Model.at_every_depth`."""
-    scores = [classifier(out.pooled.float()).softmax(-1) for out in outputs]
-    return torch.stack(scores).cpu().numpy()
+    return ordered[..., -1] - ordered[..., -2]

@@ -152,6 +152,12 @@ def default_card(model: Model) -> str:
     )
 
 
+def config_of(source: str | Path) -> Path:
+    """config.json of a directory or a hub id; raises InputError when it cannot be had."""
+    directory = Path(source)
+    return directory / "config.json" if directory.exists() else _hub_files(str(source))[0]
+
+
 def _files(source: str | Path) -> tuple[Path, Path]:
     directory = Path(source)
     if not directory.exists():

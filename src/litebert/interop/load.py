@@ -8,6 +8,9 @@ from litebert.interop import huggingface, tensorflow
 from litebert.model.encoder import Model
 from litebert.text.tokenizer import Tokenizer, load_tokenizer
 
+SENTENCE_WEIGHTS = ("sop_classifier", "cls.seq_relationship", "albert.pooler", "bert.pooler")
+"""Weights that only the sentence objective needs; models saved for masked LM alone lack them."""
+
 
 def load(path: str | Path, *, allow: Sequence[str] = ()) -> Model:
     """Load a model, in evaluation mode and fp32, from wherever it is.

@@ -142,6 +142,12 @@ def assemble(
                 f"the training went wrong"
             )
         slot.view(model).copy_(tensor)
+    fresh = {slots[name].view(model).untyped_storage().data_ptr() for name in absent}
+    model.fresh_weights = tuple(
+        name
+        for name, weight in model.named_parameters()
+        if weight.untyped_storage().data_ptr() in fresh
+    )
     return model.eval()
 
 

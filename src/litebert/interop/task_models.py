@@ -135,11 +135,13 @@ def _identity_of(kind: TaskKind) -> dict[str, Any]:
 
 
 def is_task_model(path: str | Path) -> bool:
-    """Whether a local path holds a fine-tuned model."""
-    config = Path(model_directory(path)) / "config.json"
-    if not config.is_file():
+    """Whether a path or hub id holds a fine-tuned model; a TensorFlow checkpoint never does."""
+    if is_checkpoint(Path(path)):
         return False
-    values = configs.read_json(config)
+    place = Path(model_directory(path))
+    if place.exists() and not (place / "config.json").is_file():
+        return False
+    values = configs.read_json(huggingface.config_of(model_directory(path)))
     return "litebert_task" in values or _class_of(values) in _CLASSES.values()
 
 

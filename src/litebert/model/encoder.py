@@ -74,6 +74,8 @@ class Model(nn.Module):
         """Dtype of activations; weights stay in fp32 and are cast where they are used."""
         self.recompute: Recompute = "nothing"
         """What the backward pass computes again instead of keeping it; no result changes."""
+        self.fresh_weights: tuple[str, ...] = ()
+        """Names of weights that a file lacked and was allowed to: they hold random values."""
         self.windows: Windows | None = None
         """Windows of attention, an option for long documents that changes the function."""
 
@@ -88,13 +90,7 @@ class Model(nn.Module):
         has seen them: the same values for less. Raises InputError for sequences longer than
         max_positions.
         """
-        if max(packed.lengths) > self.config.max_positions:
-            raise InputError(
-                f"a sequence of {max(packed.lengths)} tokens is longer than the model's "
-                f"{self.config.max_positions} positions: cut the text"
-            )
-        filled = self._filled(packed)
-        x_TH = self.embeddings(filled, self.compute_dtype)
+        x_TH, filled = self.embed(packed)
         # what is computed again finds no casts: they live as long as this pass
         shared = (self.attentions, self.feed_forwards) if self.recompute == "nothing" else ()
         with cast_once(shared, self.compute_dtype):
@@ -113,20 +109,33 @@ class Model(nn.Module):
         first_BH, wanted_PH = x_TH.split([len(firsts), len(wanted)])
         return Output(wanted_PH, self.pooler(first_BH))
 
-    def at_every_depth(self, packed: PackedBatch) -> list[Output]:
-        """The outputs after each layer, as if the model ended there: what early answers read."""
-        filled, outputs = self._filled(packed), []
-        x_TH = self.embeddings(filled, self.compute_dtype)
+    def embed(self, packed: PackedBatch) -> tuple[Tensor, PackedBatch]:
+        """What the first layer gets, (T, H), and the batch with what it is filled up with.
+
+        Raises InputError for sequences longer than max_positions.
+        """
+        if max(packed.lengths) > self.config.max_positions:
+            raise InputError(
+                f"a sequence of {max(packed.lengths)} tokens is longer than the model's "
+                f"{self.config.max_positions} positions: cut the text"
+            )
+        filled = self.filled(packed)
+        return self.embeddings(filled, self.compute_dtype), filled
+
+    def pooled_at_every_depth(self, packed: PackedBatch) -> list[Tensor]:
+        """Pooled first tokens (B, H) after each layer, as if the model ended there."""
+        x_TH, filled = self.embed(packed)
+        pooled = []
         shared = (self.attentions, self.feed_forwards) if self.recompute == "nothing" else ()
         with cast_once(shared, self.compute_dtype):
             for number, layer in enumerate(self.layers()):
                 for step in layer:
                     x_TH = self.apply_step(x_TH, filled, step, radius=self._radius(number))
-                pooled = self.pooler(x_TH[packed.offsets[:-1]])
-                outputs.append(Output(x_TH[: len(packed.tokens)], pooled))
-        return outputs
+                pooled.append(self.pooler(x_TH[packed.offsets[:-1]]))
+        return pooled
 
-    def _filled(self, packed: PackedBatch) -> PackedBatch:
+    def filled(self, packed: PackedBatch) -> PackedBatch:
+        """The batch filled up to a number of tokens that is common, where that pays."""
         # oneDNN makes a new kernel for every size of a product and keeps those it has made
         on_cpu = packed.tokens.device.type == "cpu" and self.compute_dtype == torch.bfloat16
         long = packed.uniform_length is None and len(packed.tokens) >= FILL_FROM

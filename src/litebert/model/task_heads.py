@@ -148,7 +148,8 @@ class TaskModel(nn.Module):
 
     def at_every_depth(self, packed: PackedBatch) -> list[Tensor]:
         """Scores of a head on pooled tokens after each layer, L times (B, C)."""
-        return [self.head(out, packed) for out in self.encoder.at_every_depth(packed)]
+        assert isinstance(self.head, SequenceHead)
+        return [self.head.scores(pooled) for pooled in self.encoder.pooled_at_every_depth(packed)]
 
 
 def initialise(head: nn.Module, *, deviation: float, seed: int) -> None:

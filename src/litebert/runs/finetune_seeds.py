@@ -10,6 +10,7 @@ from typing import Any
 
 from litebert.errors import InputError
 from litebert.files import as_json, write_atomically
+from litebert.hardware import choose_device, choose_dtype
 from litebert.interop.task_models import load_encoder, save_task_model
 from litebert.model.task_heads import TaskModel, initialise
 from litebert.runs.task_card import task_card
@@ -26,7 +27,6 @@ from litebert.train.checkpoint import newest_step
 from litebert.train.events import EventLog
 from litebert.train.finetune import FineTuning
 from litebert.train.finetune_recipe import FinetuneRecipe
-from litebert.train.start import choose_device, choose_dtype
 
 Watch = Callable[[str, dict], None]
 

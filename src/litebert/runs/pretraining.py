@@ -13,6 +13,7 @@ from typing import Any
 
 from litebert.errors import InputError
 from litebert.files import write_atomically
+from litebert.hardware import choose_device
 from litebert.infer.fill_mask import fill_mask
 from litebert.interop.huggingface import save
 from litebert.runs.card import model_card
@@ -25,7 +26,6 @@ from litebert.train.distributed import join, restarted_by_torchrun
 from litebert.train.evaluation import Evaluation
 from litebert.train.pretrain import Pretraining
 from litebert.train.recipe import PretrainRecipe, RunSettings
-from litebert.train.start import choose_device
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,6 +42,11 @@ class Claim:
     sentence: str
     contrasts: tuple[Contrast, ...]
 
+    @property
+    def variants(self) -> set[str]:
+        """All that its contrasts are about."""
+        return {name for contrast in self.contrasts for name in contrast.weights}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:

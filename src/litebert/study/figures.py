@@ -16,6 +16,8 @@ METRICS = {
     "nsp_accuracy": "next sentence, %",
     "blimp": "BLiMP, %",
     "downstream": "mean of the fine-tuned tasks",
+    "distance_spread": "spread over layers of the distance from input to output",
+    "last_distance": "distance from input to output of the last layer",
 }
 _COLOURS = (HELD_OUT, TRAIN, BASELINE)
 

@@ -76,11 +76,6 @@ class Ladder:
         """Describe the ladder on disk; raises InputError when another one is described there."""
         describe(path, json.loads(json.dumps(asdict(self), default=str)))
 
-    def loss(self, model: Model, *, device: torch.device) -> dict[str, float]:
-        """Held-out masked-LM loss alone, which is what rates are chosen by."""
-        scores = evaluate(model, self._pairs(self.valid, "mlm"), limit=self.batches, device=device)
-        return {"mlm_loss": scores.mlm_loss}
-
     def climb(
         self, model: Model, run: Path, *, objective: str, device: torch.device
     ) -> dict[str, float]:

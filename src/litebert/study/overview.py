@@ -55,7 +55,8 @@ def write_overview(folder: Path) -> list[tuple[str, list[list[str]]]]:
 def _total(studies: dict[Path, StudyResults]) -> str:
     cells = [cell for results in studies.values() for cell in (*results.cells, *results.sweep)]
     runs = sum("taken_from" not in cell for cell in cells)
+    named = "study" if len(studies) == 1 else "studies"
     return (
-        f"{len(studies)} studies, {runs} runs, {machine_hours(cells):.1f} hours of training one "
+        f"{len(studies)} {named}, {runs} runs, {machine_hours(cells):.1f} hours of training one "
         "after another. Verdicts are about the scale that was run, not about the paper's."
     )

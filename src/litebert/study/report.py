@@ -22,6 +22,13 @@ PAPERS_NUMBERS = (
     "As printed: fine-tuned models of base size and more, so another measure at another scale. "
     "SQuAD as F1/exact match, the rest accuracy."
 )
+BRIEF = {
+    "mlm_loss": "loss, nats",
+    "sop_accuracy": "order, %",
+    "nsp_accuracy": "next, %",
+    "blimp": "BLiMP, %",
+    "downstream": "tasks",
+}
 SHOWN = ("mlm_loss", "mlm_accuracy", "sop_accuracy", "nsp_accuracy", "blimp", "downstream")
 
 
@@ -76,6 +83,17 @@ def _effect(finding: Finding) -> str:
     if finding.seeds < 2:
         return f"{finding.mean:+.3f}{than}"
     return f"{finding.mean:+.3f} [{finding.low:+.3f}, {finding.high:+.3f}]{than}"
+
+
+def brief_table(results: StudyResults) -> list[list[str]]:
+    """Means over seeds of what every study is asked, for a terminal's width."""
+    metrics, parameters = results.metrics, results.of_variant("parameters")
+    shown = [name for name in SHOWN if name in metrics and name != "mlm_accuracy"]
+    rows = [["variant", "parameters", *(BRIEF[name] for name in shown)]]
+    for name in results.variants:
+        means = (_mean(list(metrics[metric].get(name, {}).values())) for metric in shown)
+        rows.append([name, short_number(parameters[name]), *means])
+    return rows
 
 
 def figures_table(results: StudyResults) -> list[list[str]]:

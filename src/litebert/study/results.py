@@ -50,7 +50,11 @@ class StudyResults:
     def judgements(self) -> list[Judgement]:
         """The study's claims, judged."""
         metrics: dict[str, Values] = {**self.metrics}
-        return [judge(claim, metrics) for claim in self.study.claims(self.scale)]
+        claims = self.study.claims(self.scale)
+        if self.facts["quick"] and self.study.quick:
+            # of the main variants alone: what needs others was not asked
+            claims = [claim for claim in claims if claim.variants <= set(self.study.quick)]
+        return [judge(claim, metrics) for claim in claims]
 
     def of_variant(self, field: str) -> dict[str, float]:
         """A number of every variant, its mean over seeds: parameters, tokens, training_flops."""

@@ -16,6 +16,7 @@ from typing import Any
 from litebert.config import ModelConfig
 from litebert.errors import DivergenceError, InputError
 from litebert.files import write_atomically
+from litebert.hardware import choose_device, choose_dtype
 from litebert.interop.huggingface import save
 from litebert.interop.load import load, model_directory
 from litebert.model.encoder import build
@@ -29,7 +30,6 @@ from litebert.train.checkpoint import checkpoint_directories
 from litebert.train.provenance import provenance
 from litebert.train.recipe import PretrainRecipe, RunSettings
 from litebert.train.recipe_file import typed_fields
-from litebert.train.start import choose_device, choose_dtype
 
 # A cell that goes on from another must not read the same pairs under the same masks again.
 SEEDS_OF_A_STAGE = 10_000
@@ -67,8 +67,13 @@ def _run(study: Path, name: str) -> dict[str, Any] | None:
     device = choose_device("auto")
     # in the arithmetic that the study chose once, not what is faster just now
     model.to(device).compute_dtype = choose_dtype(recipe.precision, device)
+    curve = [
+        {name: event[name] for name in ("seconds", "tokens", "mlm_loss")}
+        for event in RunRecord.read(run).of("evaluation")
+    ]
     if cell.sweep:
-        figures = ladder.loss(model, device=device)
+        # rates are chosen by the loss that the run itself ended with
+        figures = {"mlm_loss": curve[-1]["mlm_loss"]}
     else:
         figures = ladder.climb(model, run, objective=recipe.objective, device=device)
     figures["distance_spread"] = statistics.pstdev(moved.distance)
@@ -80,10 +85,7 @@ def _run(study: Path, name: str) -> dict[str, Any] | None:
         **_named(cell),
         "figures": figures,
         "similarity": asdict(moved),
-        "curve": [
-            {name: event[name] for name in ("seconds", "tokens", "mlm_loss")}
-            for event in RunRecord.read(run).of("evaluation")
-        ],
+        "curve": curve,
         "tokens": before["tokens"] + ended.tokens,
         "seconds": ended.seconds,
         "parameters": sum(weight.numel() for weight in model.parameters()),

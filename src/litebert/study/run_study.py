@@ -16,6 +16,7 @@ import torch
 
 from litebert.errors import InputError
 from litebert.files import as_json, write_atomically
+from litebert.hardware import choose_device, choose_dtype
 from litebert.study.cell import LADDER, Cell, read_result
 from litebert.study.corpus import study_corpus
 from litebert.study.engine import run_cells
@@ -24,7 +25,6 @@ from litebert.study.results import StudyResults
 from litebert.study.scale import Scale
 from litebert.study.study import Budget, Equal, Study, cells_of, chosen_rates, sweep_cells
 from litebert.train.recipe_file import differences
-from litebert.train.start import choose_device, choose_dtype
 
 STUDY = "study.json"
 

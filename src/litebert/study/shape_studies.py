@@ -47,28 +47,29 @@ def _sharing(scale: Scale) -> list[Variant]:
 
 
 def _sharing_claims(scale: Scale) -> tuple[Claim, ...]:
+    return tuple(claim for label in ("small E", "E = H") for claim in _sharing_claims_at(label))
+
+
+def _sharing_claims_at(label: str) -> tuple[Claim, ...]:
+    def against(one: str, other: str, *, by: float = 0.0) -> tuple[Contrast, ...]:
+        return (better("mlm_loss", f"{one}, {label}", f"{other}, {label}", by=by),)
+
     return (
         Claim(
-            "attention is cheap to share",
-            "Sharing attention costs little.",
-            (
-                better(
-                    "mlm_loss",
-                    "attention shared, small E",
-                    "nothing shared, small E",
-                    by=-2 * LITTLE,
-                ),
-            ),
+            f"attention is cheap to share, {label}",
+            f"Sharing attention costs little ({label}).",
+            against("attention shared", "nothing shared", by=-2 * LITTLE),
         ),
         Claim(
-            "feed-forward is dear to share",
-            "Sharing the feed-forward costs more than sharing attention.",
-            (better("mlm_loss", "attention shared, small E", "feed-forward shared, small E"),),
+            f"feed-forward is dear to share, {label}",
+            f"Sharing the feed-forward costs more than sharing attention ({label}).",
+            against("attention shared", "feed-forward shared"),
         ),
         Claim(
-            "sharing costs",
-            "At equal tokens a model that shares all its layers is behind one that shares none.",
-            (better("mlm_loss", "nothing shared, small E", "all shared, small E"),),
+            f"sharing costs, {label}",
+            f"At equal tokens a model that shares all its layers is behind one that shares none "
+            f"({label}).",
+            against("nothing shared", "all shared"),
         ),
     )
 

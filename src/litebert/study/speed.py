@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from litebert.config import PRESETS
+from litebert.hardware import choose_dtype
 from litebert.model.encoder import Model, build
 from litebert.model.flops import training_flops
 from litebert.text.pretrain_batch import PretrainBatch
@@ -21,7 +22,7 @@ from litebert.train.distributed import Ranks
 from litebert.train.objective import to_device
 from litebert.train.optimizer import build_optimizers
 from litebert.train.recipe import PretrainRecipe
-from litebert.train.start import choose_dtype, keep_freed_memory
+from litebert.train.start import keep_freed_memory
 from litebert.train.step import TrainingStep
 
 MASK_RATE = 0.15

@@ -65,7 +65,7 @@ class FineTuning:
     ):
         """`evaluate` scores the model as it is; the first of its values chooses the moment."""
         if recipe.every_depth and not isinstance(model.head, SequenceHead):
-            raise InputError(f"every_depth is for texts with a label, and this is {kind.kind}")
+            raise InputError(f"every_depth is for labels and options, and this is {kind.kind}")
         self.recipe, self.model, self.kind, self.units = recipe, model, kind, units
         self.seed, self.output, self.evaluate, self.watch = seed, output, evaluate, watch
         self.device = next(model.parameters()).device

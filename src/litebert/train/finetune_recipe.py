@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from litebert.errors import InputError
-from litebert.train.recipe import Precision
+from litebert.hardware import Precision
 from litebert.train.recipe_file import (
     check_at_least,
     check_positive,
@@ -42,7 +42,7 @@ class FinetuneRecipe:
     """Largest norm of the gradient."""
     every_depth: bool = False
     """Learn to answer after every layer, later ones weighted more, so that sure answers can be
-    given early (litebert exits) and fewer layers be run; classes, scores and several classes."""
+    given early (litebert exits) and fewer layers be run; not for tags and answers."""
     layer_decay: float = 1.0
     """Factor on the learning rate per application of a block below the top; 1 is plain."""
     dropout: float | None = None

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from litebert.errors import DivergenceError, InputError
+from litebert.hardware import choose_device, choose_dtype, product_ceiling
 from litebert.model.encoder import Model
 from litebert.text.batches import Batches, stream
 from litebert.text.pretrain_batch import PretrainBatch
@@ -33,16 +34,10 @@ from litebert.train.provenance import provenance
 from litebert.train.recipe import PretrainRecipe, RunSettings
 from litebert.train.saving import Saving
 from litebert.train.schedule import rate_advice, rate_factor
-from litebert.train.start import (
-    choose_device,
-    choose_dtype,
-    keep_freed_memory,
-    open_shards,
-    start_model,
-)
+from litebert.train.start import keep_freed_memory, open_shards, start_model
 from litebert.train.step import StepResult, TrainingStep
 from litebert.train.stopping import StopRequest
-from litebert.train.utilisation import Utilisation, product_ceiling
+from litebert.train.utilisation import Utilisation
 
 # The last evaluation looks at this many times the batches of those during the run.
 LAST_EVALUATION = 10

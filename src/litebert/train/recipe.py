@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from litebert.errors import InputError
+from litebert.hardware import Precision
 from litebert.model.recompute import Recompute
 from litebert.text.batch_settings import BatchSettings
 from litebert.train.recipe_file import (
@@ -21,8 +22,6 @@ from litebert.train.recipe_file import (
 )
 
 BUDGETS = ("minutes", "steps", "tokens")
-
-Precision = Literal["auto", "bf16", "fp32"]
 
 
 @dataclass(frozen=True, kw_only=True)

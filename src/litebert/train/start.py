@@ -1,9 +1,8 @@
-"""What a run decides at its start: device, arithmetic, shards, and the weights it begins with."""
+"""What a run decides at its start: its memory, its shards, and the weights it begins with."""
 
 import contextlib
 import ctypes
 import json
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,29 +16,10 @@ from litebert.model.encoder import Model, build
 from litebert.model.initialization import begin_informed
 from litebert.text.shards import Shards, verify
 from litebert.text.tokenizer import Tokenizer
-from litebert.train.recipe import Precision, PretrainRecipe
-from litebert.train.utilisation import product_rate
+from litebert.train.recipe import PretrainRecipe
 
 HASHED_BYTES = 1 << 30
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of a run: the name given, or for "auto" a GPU when there is one.
-
-    Ranks of one machine get a GPU each.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda":
-        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"device={name!r} cannot be used here: {reason}") from None
-    return device
 
 
 def keep_freed_memory() -> None:
@@ -54,20 +34,6 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, 1 << 30)
         mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
-
-
-def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """Arithmetic of activations; "auto" takes bf16 on GPUs and where a CPU multiplies it faster."""
-    if precision != "auto":
-        return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
-    if device.type == "cuda":
-        return torch.bfloat16
-    rates = {
-        dtype: product_rate(device, dtype, side=512) for dtype in (torch.float32, torch.bfloat16)
-    }
-    # only a clear win counts: CPUs without bf16 arithmetic emulate it, several times slower
-    faster = 0.8 * rates[torch.bfloat16] > rates[torch.float32]
-    return torch.bfloat16 if faster else torch.float32
 
 
 def open_shards(path: Path, tokenizer: Tokenizer) -> Shards:

@@ -4,38 +4,12 @@ Only what the model needs counts, real tokens and no recomputation (model/flops.
 measured, not taken from a data sheet, so that 100 % can be reached in principle.
 """
 
-import time
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from litebert.config import ModelConfig
 from litebert.model.flops import training_flops
-
-# Sides of square products: the fastest is the ceiling. Small ones stay in a CPU's caches.
-_CPU_SIDES, _GPU_SIDES = (512, 1024, 2048), (4096, 8192)
-_SECONDS_A_SIDE = 0.1
-
-
-def product_rate(device: torch.device, dtype: torch.dtype, *, side: int) -> float:
-    """Operations per second of a square matrix product, the best of a tenth of a second."""
-    a = torch.ones(side, side, dtype=dtype, device=device)
-    best, began = float("inf"), time.perf_counter()
-    while best == float("inf") or time.perf_counter() - began < _SECONDS_A_SIDE:
-        start = time.perf_counter()
-        torch.mm(a, a)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        best = min(best, time.perf_counter() - start)
-    return 2 * side**3 / best
-
-
-def product_ceiling(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations per second that large matrix products reach here, with the threads of the run."""
-    sides = _GPU_SIDES if device.type == "cuda" else _CPU_SIDES
-    product_rate(device, dtype, side=sides[0])  # wakes threads and clocks
-    return max(product_rate(device, dtype, side=side) for side in sides)
 
 
 def attended_length(lengths: np.ndarray) -> float:
