@@ -40,7 +40,7 @@ def test_same_bits_with_dropout(random_model, dtype, recompute):
 
 
 KEPT = """
-import sys, torch, litebert
+import ctypes, sys, torch, litebert
 from pathlib import Path
 config = litebert.ModelConfig(hidden_size=128, heads=2, depth=12, inner_size=512, embedding_size=32,
                               vocab_size=60)
@@ -49,6 +49,8 @@ model.compute_dtype, model.recompute = torch.bfloat16, sys.argv[1]
 batch = litebert.pack([[2, *([7] * 126), 3]] * 64)
 
 def resident():
+    # what was freed is not kept: the C library may hold the last block's workspace
+    ctypes.CDLL(None).malloc_trim(0)
     fields = Path("/proc/self/status").read_text().split("VmRSS:")[1].split()
     return int(fields[0]) / 1024
 
@@ -67,5 +69,4 @@ def test_keeping_less_takes_less_memory():
 
     everything, products, inputs = map(megabytes, ("nothing", "activations", "blocks"))
     assert products < 0.8 * everything
-    # .42 to .51 in five runs, by what the allocator keeps of the last block's workspace
-    assert inputs < 0.6 * products
+    assert inputs < 0.5 * products
