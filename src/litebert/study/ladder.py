@@ -61,8 +61,10 @@ class Ladder:
         for name in ("train", "valid", "blimp"):
             values[name] = values[name] and Path(values[name])
         values["tasks"] = tuple((task, Path(data)) for task, data in values["tasks"])
-        fields = typed_fields(FinetuneRecipe, values["task_recipe"], str(path))
-        values["task_recipe"] = FinetuneRecipe(**fields)
+        recipe = values.pop("task_recipe")
+        if recipe is not None:
+            fields = typed_fields(FinetuneRecipe, recipe, str(path))
+            values["task_recipe"] = FinetuneRecipe(**fields)
         return cls(**values)
 
     def check(self) -> None:
@@ -74,7 +76,11 @@ class Ladder:
 
     def write(self, path: Path) -> None:
         """Describe the ladder on disk; raises InputError when another one is described there."""
-        describe(path, json.loads(json.dumps(asdict(self), default=str)))
+        values = asdict(self)
+        if not self.tasks:
+            # how tasks are trained tells no studies apart that ask none
+            values["task_recipe"] = None
+        describe(path, json.loads(json.dumps(values, default=str)))
 
     def climb(
         self, model: Model, run: Path, *, objective: str, device: torch.device
