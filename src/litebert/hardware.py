@@ -47,6 +47,11 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if faster else torch.float32
 
 
+def precision_of(dtype: torch.dtype) -> Literal["bf16", "fp32"]:
+    """An arithmetic by the name that options have for it."""
+    return "bf16" if dtype == torch.bfloat16 else "fp32"
+
+
 def product_rate(device: torch.device, dtype: torch.dtype, *, side: int) -> float:
     """Operations per second of a square matrix product, the best of a tenth of a second."""
     a = torch.ones(side, side, dtype=dtype, device=device)

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from litebert.cli.example_file import columns_of, task_file
 from litebert.cli.model_argument import open_fine_tuned
-from litebert.cli.predict import columns_of, task_file
 from litebert.errors import InputError
 from litebert.hardware import Precision
 from litebert.tasks.answering import answer_together

@@ -10,20 +10,17 @@ import numpy as np
 import torch
 import tyro
 
+from litebert.cli.example_file import columns_of, read_examples
 from litebert.cli.model_argument import open_fine_tuned
-from litebert.cli.predict import columns_of, official_examples
 from litebert.cli.text_table import print_table
 from litebert.errors import InputError
-from litebert.hardware import Precision
-from litebert.infer.engine import precision_of
+from litebert.hardware import Precision, precision_of
 from litebert.infer.exits import Exits, calibrate, outcome, weights_of
 from litebert.interop.load import model_directory
 from litebert.interop.task_models import FineTuned
 from litebert.model.task_heads import SequenceHead
 from litebert.tasks.answering import BATCH_TOKENS
-from litebert.tasks.custom import examples_of
 from litebert.tasks.problems import Problems
-from litebert.tasks.table_files import read_rows
 from litebert.tasks.units import batches_by_length, collate
 from litebert.train.evaluation import wilson_interval
 
@@ -123,13 +120,9 @@ def _shares(tuned: FineTuned, settings: Settings) -> np.ndarray:
     kind, head = tuned.kind, tuned.model.head
     if kind.kind != "classification" or not isinstance(head, SequenceHead):
         raise InputError(f"{settings.model}: early answers are for classes, not for {kind.kind}")
-    problems, path = Problems(), Path(settings.file)
+    problems = Problems()
     columns = columns_of(settings.model, settings.columns)
-    examples: Any = official_examples(path, tuned, columns, problems)
-    if examples is None:
-        rows = read_rows(path, problems)
-        made = examples_of(rows, kind.kind, columns, problems, labels=kind.labels, labelled=False)
-        examples = list(made)
+    examples: Any = read_examples(Path(settings.file), tuned, columns, problems)
     units = kind.units(examples, tuned.tokenizer, problems)
     for line in problems.lines():
         print(f"warning: {line}", file=sys.stderr)

@@ -2,23 +2,18 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
+from litebert.cli.example_file import columns_of, official_examples
 from litebert.cli.model_argument import open_fine_tuned
-from litebert.errors import InputError
 from litebert.hardware import Precision
 from litebert.infer.predict import predict, predict_rows
-from litebert.interop.task_models import FineTuned
-from litebert.tasks.columns import Columns
-from litebert.tasks.glue import GLUE
 from litebert.tasks.problems import Problems
-from litebert.tasks.registry import TASKS
-from litebert.tasks.table_files import SUFFIXES, read_json_lines, read_rows
+from litebert.tasks.table_files import read_json_lines, read_rows
 
 
 @dataclass(frozen=True)
@@ -70,40 +65,3 @@ def main(argv: list[str]) -> int:
     for line in problems.lines():
         print(f"warning: {line}", file=sys.stderr)
     return 0
-
-
-def official_examples(
-    path: Path, tuned: FineTuned, columns: Columns, problems: Problems
-) -> Sequence[Any] | None:
-    """The examples of an official file of the model's task; None for a user's own table.
-
-    Raises InputError for a file that is neither.
-    """
-    if path.suffix in SUFFIXES and not _is_official(path, tuned.task):
-        return None
-    if tuned.task not in TASKS:
-        raise InputError(f"{path}: not one of {', '.join(SUFFIXES)}")
-    read = TASKS[tuned.task].read_file
-    return read(path, problems, columns, tuned.kind.labels, False).examples
-
-
-def columns_of(model: str, pairs: Sequence[str]) -> Columns:
-    """The columns a run was made with, changed by ROLE=COLUMN pairs."""
-    described = task_file(model)
-    own = json.loads(described.read_text())["columns"] if described else {}
-    return Columns(**own).changed(pairs)
-
-
-def task_file(model: str) -> Path | None:
-    """task.json of a run, also for one of its seeds."""
-    places = (Path(model) / "task.json", Path(model).parent / "task.json")
-    return next((place for place in places if place.is_file()), None)
-
-
-def _is_official(path: Path, task: str) -> bool:
-    """Whether a file is one of the task's own, by its suffix: a user's own files have another."""
-    if task in GLUE:
-        return path.suffix == ".tsv"
-    if task.startswith("race"):
-        return path.suffix == ".jsonl"
-    return task in ("squad-1.1", "squad-2.0", "answer") and path.suffix == ".json"

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from litebert.errors import InputError
-from litebert.hardware import Precision, choose_device, choose_dtype
+from litebert.hardware import Precision, choose_device, choose_dtype, precision_of
 from litebert.infer.depth_batching import DepthBatcher
 from litebert.infer.exits import EXITS, ExitRule, Exits
 from litebert.infer.fill_mask import MaskAnswer, fill_mask
@@ -226,11 +226,6 @@ def prepare(model: Model) -> None:
     for layer in model.modules():
         if isinstance(layer, Linear):
             layer.to(model.compute_dtype)
-
-
-def precision_of(dtype: torch.dtype) -> Literal["bf16", "fp32"]:
-    """An arithmetic by the name that options have for it."""
-    return "bf16" if dtype == torch.bfloat16 else "fp32"
 
 
 def _check_several(texts: Sequence[Text]) -> None:

@@ -12,11 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from litebert.errors import InputError
 from litebert.files import as_json, write_atomically
-from litebert.hardware import choose_device, choose_dtype
+from litebert.hardware import choose_device, choose_dtype, precision_of
 from litebert.study.cell import LADDER, Cell, read_result
 from litebert.study.corpus import study_corpus
 from litebert.study.engine import run_cells
@@ -157,7 +155,7 @@ def _describe(study: Study, scale: Scale, settings: StudySettings) -> dict[str, 
         return described | {"precision": known["precision"]}
     device = choose_device("auto")
     dtype = choose_dtype(scale.recipe.get("precision", "auto"), device)
-    return described | {"precision": "bf16" if dtype == torch.bfloat16 else "fp32"}
+    return described | {"precision": precision_of(dtype)}
 
 
 def _results(study: Path, cells: list[Cell]) -> list[dict[str, Any]]:
