@@ -20,9 +20,9 @@ import litebert
 from litebert.cli.main import main
 from litebert.config import ModelConfig
 from litebert.errors import DivergenceError, InputError
-from litebert.study.cell import Cell, describe_cell
+from litebert.study.cell import Cell, describe_cell, write_result
 from litebert.study.corpus import StudyCorpus, study_corpus
-from litebert.study.engine import waves
+from litebert.study.engine import run_cells, waves
 from litebert.study.ladder import Ladder
 from litebert.study.registry import STUDIES
 from litebert.study.run_cell import run_cell
@@ -133,6 +133,37 @@ def test_waves_respect_what_starts_from_what():
     chain = [cell("c", "b-seed-0"), cell("a"), cell("b", "a-seed-0"), cell("d")]
     names = [[member.variant for member in wave] for wave in waves(chain)]
     assert names == [["a", "d"], ["b"], ["c"]]
+
+
+def test_a_cell_starts_as_soon_as_what_it_starts_from_is_done(tmp_path, monkeypatch):
+    cells = [
+        Cell(variant=name, seed=0, shape=TINY.shape, recipe={}, starts_from=start)
+        for name, start in (("long", None), ("a", None), ("b", "a-seed-0"), ("c", "b-seed-0"))
+    ]
+    (tmp_path / "ladder.json").write_text("{}")
+    events, lasts = [], {"long-seed-0": 9, "a-seed-0": 1, "b-seed-0": 1, "c-seed-0": 1}
+
+    class Process:
+        """Stands in for a cell's process; asked so many times, it is done."""
+
+        def __init__(self, command, *, cwd, **_):
+            assert Path(cwd) == tmp_path
+            self.name = command[-1]
+            self.left = lasts[self.name]
+            events.append(f"{self.name} starts")
+
+        def poll(self):
+            self.left -= 1
+            if self.left:
+                return None
+            events.append(f"{self.name} ends")
+            write_result(tmp_path, self.name, {"figures": None})
+            return 0
+
+    monkeypatch.setattr("litebert.study.engine.subprocess.Popen", Process)
+    run_cells(tmp_path, cells, engine="local", parallel=2, threads=1)
+    order = " ".join(event.replace("-seed-0", "") for event in events)
+    assert order == ("long starts a starts a ends b starts b ends c starts c ends long ends")
 
 
 @pytest.mark.parametrize(

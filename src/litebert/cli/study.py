@@ -23,7 +23,7 @@ from litebert.study.scale import SCALES, ScaleName
 from litebert.study.study import Equal, flops_per_token
 
 # Of the products' rate, what training of small models reaches, evaluations included.
-USUAL_UTILISATION = 0.2
+USUAL_UTILISATION = 0.5
 
 USAGE = """usage: litebert study NAME --data TEXT --output DIR [...]
        litebert study size|speed [NAME ...]
@@ -149,7 +149,8 @@ class _Watch(StatusBar):
             sweep = sum(cell.sweep for cell in cells)
             self.say(
                 f"plan: {len(cells) - sweep} runs and {sweep} short ones for the rates, "
-                f"{values['parallel']} at once, about {self._minutes(cells, values):.0f} minutes"
+                f"{values['parallel']} at once, up to {self._minutes(cells, values):.0f} minutes "
+                "(less for what is done already)"
             )
             return
         cell, figures = values["cell"], values["result"]["figures"]

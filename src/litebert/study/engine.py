@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,31 +43,33 @@ def run_cells(
         # what others start from must have a model here
         if cell.starts_from is None and cell.name not in chained:
             take_result(study, cell, reuse)
-    for wave in waves(cells):
-        left = []
-        for cell in wave:
-            result = read_result(study, cell.name)
-            if result is None:
-                left.append(cell)
-            else:
-                on_done(cell, result)
-        if not left:
-            continue
-        if engine == "ray":
-            _on_ray(study, left, threads=threads, on_done=on_done)
+    left = []
+    for cell in cells:
+        result = read_result(study, cell.name)
+        if result is None:
+            left.append(cell)
         else:
-            _as_processes(study, left, parallel=parallel, threads=threads, on_done=on_done)
+            on_done(cell, result)
+    if engine == "local":
+        _as_processes(study, left, parallel=parallel, threads=threads, on_done=on_done)
+        return
+    for wave in waves(left):
+        _on_ray(study, wave, threads=threads, on_done=on_done)
 
 
 def waves(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
     """Cells in groups, each after those that its members start from."""
-    left, done = list(cells), set()
+    left = list(cells)
     while left:
-        ready = [cell for cell in left if cell.starts_from is None or cell.starts_from in done]
-        assert ready, "a cell starts from one that is not in the study"
+        ready = _ready(left, unfinished={cell.name for cell in left})
+        assert ready, "cells start from each other"
         yield ready
-        done |= {cell.name for cell in ready}
         left = [cell for cell in left if cell not in ready]
+
+
+def _ready(cells: Sequence[Cell], *, unfinished: Collection[str]) -> list[Cell]:
+    """Those that start from nothing, or from what is finished."""
+    return [cell for cell in cells if cell.starts_from not in unfinished]
 
 
 def _as_processes(
@@ -77,8 +79,10 @@ def _as_processes(
     free = list(range(parallel))
     try:
         while waiting or running:
-            while waiting and free:
-                cell, slot = waiting.pop(0), free.pop(0)
+            unfinished = {cell.name for cell in waiting} | set(running)
+            for cell in _ready(waiting, unfinished=unfinished)[: len(free)]:
+                slot = free.pop(0)
+                waiting.remove(cell)
                 environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
                 if gpus:
                     environment["CUDA_VISIBLE_DEVICES"] = str(slot % gpus)
@@ -93,6 +97,8 @@ def _as_processes(
                             stdout=file,
                             stderr=file,
                             env=environment,
+                            # -m finds modules in its directory first, whatever lies there
+                            cwd=study,
                         ),
                     )
             time.sleep(0.05)
