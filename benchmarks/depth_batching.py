@@ -20,11 +20,10 @@ from pathlib import Path
 import numpy as np
 
 import litebert
-from litebert.hardware import choose_dtype
 from litebert.infer.depth_batching import DepthBatcher
-from litebert.infer.engine import prepare
 from litebert.infer.exits import ExitRule, Exits
 from litebert.infer.policies import DepthContinuous, LengthSorted, Policy, Static
+from litebert.infer.prepare import prepare
 from litebert.infer.step_time import StepTime, measure_step_time
 from litebert.interop.load import model_directory
 from litebert.interop.task_models import load_task_model
@@ -87,7 +86,7 @@ def main() -> None:
     parser.add_argument("--texts", type=Path)
     parser.add_argument("--requests", type=int, default=300)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "int8"), default="auto")
     arguments = parser.parse_args()
     rule = None
     if arguments.model:
@@ -98,9 +97,7 @@ def main() -> None:
             rule = ExitRule(exits, tuned.model.head)
     else:
         model = litebert.build(litebert.PRESETS["albert-base"])
-    model.eval()
-    model.compute_dtype = choose_dtype(arguments.precision, model.embeddings.tokens.weight.device)
-    prepare(model)
+    model = prepare(model, arguments.precision, source=arguments.model)
     step = measure_step_time(model)
     draw = random.Random(0)
     streams = {"fixed": [FIXED_LENGTH] * arguments.requests}

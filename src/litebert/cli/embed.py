@@ -15,8 +15,8 @@ import tyro
 
 from litebert.errors import InputError
 from litebert.files import write_atomically
-from litebert.hardware import Precision
 from litebert.infer.engine import Engine, Pooling
+from litebert.infer.prepare import Precision
 from litebert.tasks.columns import UnusableRowError, cell_text
 from litebert.tasks.problems import Problems
 from litebert.tasks.table_files import SUFFIXES, read_rows
@@ -44,7 +44,8 @@ class Settings:
     depth: int | None = None
     """Layers to run, of a model that shares them all; its own number when left out."""
     precision: Precision = "auto"
-    """Arithmetic of activations: bf16, fp32, or the faster of the two here."""
+    """Arithmetic of dense layers: bf16, fp32, the faster of the two here, or int8, which rounds
+    weights (CPUs only)."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ... or auto."""
 

@@ -14,7 +14,8 @@ from litebert.cli.evaluate_task import evaluate_task
 from litebert.cli.model_argument import open_model
 from litebert.cli.progress import evaluation_line
 from litebert.errors import InputError
-from litebert.hardware import Precision, choose_device, choose_dtype
+from litebert.hardware import choose_device
+from litebert.infer.prepare import Precision, arithmetic_of, prepare
 from litebert.interop.load import SENTENCE_WEIGHTS
 from litebert.interop.task_models import is_task_model
 from litebert.runs.record import corpus_index
@@ -54,7 +55,8 @@ class Settings:
     device: str = "auto"
     """cpu, cuda, cuda:1, ... or auto."""
     precision: Precision = "auto"
-    """Arithmetic of activations: bf16, fp32, or the faster of the two here."""
+    """Arithmetic of dense layers: bf16, fp32, the faster of the two here, or int8, which rounds
+    weights (CPUs only)."""
     json: bool = False
     """Print one JSON object to standard output."""
 
@@ -106,7 +108,7 @@ def main(argv: list[str]) -> int:
     if train is not None:
         unigram = unigram_surprisal(_shards_for(tokenizer, train, settings.model))
     device = choose_device(settings.device)
-    model.to(device).compute_dtype = choose_dtype(settings.precision, device)
+    model = prepare(model.to(device), settings.precision, source=settings.model)
     batches = held_out_batches(shards, asked)
     count = min(settings.batches, batches.num_batches)
     console = Console(stderr=True)
@@ -128,7 +130,7 @@ def main(argv: list[str]) -> int:
             "objective": asked.objective,
             "max_length": asked.max_length,
             "batches": count,
-            "precision": str(model.compute_dtype).removeprefix("torch."),
+            "precision": arithmetic_of(model),
         }
         print(json.dumps(facts | asdict(result)))
     else:

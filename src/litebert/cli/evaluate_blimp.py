@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from litebert.cli.model_argument import open_model
-from litebert.hardware import Precision, choose_device, choose_dtype
+from litebert.hardware import choose_device
+from litebert.infer.prepare import Precision, prepare
 from litebert.interop.load import SENTENCE_WEIGHTS
 from litebert.tasks.blimp import read_blimp, score_blimp
 from litebert.tasks.pseudo_likelihood import pseudo_log_likelihoods
@@ -29,8 +30,7 @@ def evaluate_blimp(
     keep_freed_memory()
     pairs = read_blimp(path)
     model, tokenizer = open_model(model_name, allow=SENTENCE_WEIGHTS)
-    chosen = choose_device(device)
-    model.to(chosen).compute_dtype = choose_dtype(precision, chosen)
+    model = prepare(model.to(choose_device(device)), precision, source=model_name)
     console = Console(stderr=True)
     began = time.perf_counter()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:

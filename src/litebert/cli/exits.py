@@ -14,9 +14,9 @@ from litebert.cli.example_file import columns_of, read_examples
 from litebert.cli.model_argument import open_fine_tuned
 from litebert.cli.text_table import print_table
 from litebert.errors import InputError
-from litebert.hardware import Precision, precision_of
-from litebert.infer.exits import Exits, calibrate, outcome, weights_of
-from litebert.interop.load import model_directory
+from litebert.infer.exits import Exits, calibrate, outcome
+from litebert.infer.prepare import Precision, arithmetic_of
+from litebert.interop.load import model_directory, weights_of
 from litebert.interop.task_models import FineTuned
 from litebert.model.task_heads import SequenceHead
 from litebert.tasks.answering import BATCH_TOKENS
@@ -46,7 +46,8 @@ class Settings:
     device: str = "auto"
     """cpu, cuda, cuda:1, ... or auto."""
     precision: Precision = "auto"
-    """Arithmetic of activations: bf16, fp32, or the faster of the two here."""
+    """Arithmetic of dense layers: bf16, fp32, the faster of the two here, or int8, which rounds
+    weights (CPUs only)."""
     json: bool = False
     """Print one JSON object on standard output."""
 
@@ -81,7 +82,7 @@ def main(argv: list[str]) -> int:
     )
     exits = replace(
         exits,
-        precision=precision_of(tuned.model.encoder.compute_dtype),
+        precision=arithmetic_of(tuned.model.encoder),
         weights=weights_of(place),
     )
     exits.save(place)

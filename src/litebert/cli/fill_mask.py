@@ -8,10 +8,10 @@ from typing import Annotated
 
 import tyro
 
-from litebert.cli.model_argument import open_model
 from litebert.errors import InputError
-from litebert.infer.fill_mask import MaskAnswer, fill_mask
-from litebert.interop.load import SENTENCE_WEIGHTS
+from litebert.infer.engine import Engine
+from litebert.infer.fill_mask import MaskAnswer
+from litebert.infer.prepare import Precision
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,11 @@ class Settings:
     """Texts with [MASK] in them; - reads one text per line from standard input."""
     top: int = 5
     """Answers per [MASK]."""
+    precision: Precision = "auto"
+    """Arithmetic of dense layers: bf16, fp32, the faster of the two here, or int8, which rounds
+    weights (CPUs only)."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ... or auto."""
     json: bool = False
     """Print one JSON object to standard output."""
 
@@ -39,8 +44,8 @@ def main(argv: list[str]) -> int:
     if not settings.texts:
         raise InputError('no text given: try litebert fill-mask MODEL "The sky is [MASK]."')
     texts = list(_texts(settings.texts))
-    model, tokenizer = open_model(settings.model, allow=SENTENCE_WEIGHTS)
-    answered = [(text, fill_mask(model, tokenizer, text, top=settings.top)) for text in texts]
+    engine = Engine.load(settings.model, precision=settings.precision, device=settings.device)
+    answered = [(text, engine.fill_mask(text, top=settings.top)) for text in texts]
     if settings.json:
         print(json.dumps({"model": settings.model, "texts": [_values(*one) for one in answered]}))
     else:

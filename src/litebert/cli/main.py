@@ -22,6 +22,7 @@ VERBS = {
     "evaluate": "held-out masked-LM and sentence results of a model",
     "finetune": "teach a model a task: GLUE, SQuAD, RACE, tags, or your own file",
     "predict": "answers of a fine-tuned model, one JSON line a row",
+    "quantize": "what int8 does to a model: its error by depth, its metrics before and after",
     "exits": "let a fine-tuned model answer as soon as it is sure, at a promised risk",
     "embed": "vectors of texts, as a NumPy file or JSON lines",
     "study": "a comparison of the paper on your own text: sharing, embeddings, depth, ...",

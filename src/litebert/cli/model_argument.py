@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from litebert.hardware import Precision, choose_device, choose_dtype
-from litebert.infer.engine import prepare
+from litebert.hardware import choose_device
+from litebert.infer.prepare import Precision, prepare
 from litebert.interop.load import load, tokenizer_of
 from litebert.interop.task_models import FineTuned, load_ensemble
 from litebert.model.encoder import Model
@@ -22,8 +22,7 @@ def open_fine_tuned(
     """Fine-tuned models that answer together, on their device and in their arithmetic."""
     tuned, models = load_ensemble(names)
     chosen = choose_device(device)
-    dtype = choose_dtype(precision, chosen)
-    for model in models:
-        model.to(chosen).encoder.compute_dtype = dtype
-        prepare(model.encoder)
+    for name, model in zip(names, models, strict=True):
+        model.to(chosen).eval()
+        model.encoder = prepare(model.encoder, precision, source=name)
     return tuned, models

@@ -10,8 +10,8 @@ import tyro
 
 from litebert.cli.example_file import columns_of, official_examples
 from litebert.cli.model_argument import open_fine_tuned
-from litebert.hardware import Precision
 from litebert.infer.predict import predict, predict_rows
+from litebert.infer.prepare import Precision
 from litebert.tasks.problems import Problems
 from litebert.tasks.table_files import read_json_lines, read_rows
 
@@ -35,7 +35,8 @@ class Settings:
     device: str = "auto"
     """cpu, cuda, cuda:1, ... or auto."""
     precision: Precision = "auto"
-    """Arithmetic of activations: bf16, fp32, or the faster of the two here."""
+    """Arithmetic of dense layers: bf16, fp32, the faster of the two here, or int8, which rounds
+    weights (CPUs only)."""
 
 
 def main(argv: list[str]) -> int:

@@ -15,16 +15,16 @@ import numpy as np
 import torch
 
 from litebert.errors import InputError
-from litebert.hardware import Precision, choose_device, choose_dtype, precision_of
+from litebert.hardware import choose_device
 from litebert.infer.depth_batching import DepthBatcher
 from litebert.infer.exits import EXITS, ExitRule, Exits
 from litebert.infer.fill_mask import MaskAnswer, fill_mask
 from litebert.infer.policies import Static
 from litebert.infer.predict import predict
+from litebert.infer.prepare import Precision, arithmetic_of, prepare
 from litebert.interop.load import SENTENCE_WEIGHTS, load, model_directory, tokenizer_of
 from litebert.interop.task_models import FineTuned, is_task_model, load_task_model
 from litebert.model.encoder import Model
-from litebert.model.layers import Linear
 from litebert.model.task_heads import SequenceHead
 from litebert.model.windows import Windows
 from litebert.tasks.answering import BATCH_TOKENS
@@ -49,11 +49,15 @@ class Engine:
         *,
         tuned: FineTuned | None = None,
         exits: Exits | None = None,
+        precision: Precision = "auto",
+        source: str | Path | None = None,
     ):
-        """`model` is the engine's own from now on: its weights are cast to its compute dtype."""
-        self.model, self.tokenizer, self.tuned, self.exits = model, tokenizer, tuned, exits
-        (tuned.model if tuned else model).eval()
-        prepare(model)
+        """`model`, loaded from `source`, is used up: `prepare` makes another, for `tuned` too."""
+        self.tokenizer, self.tuned, self.exits = tokenizer, tuned, exits
+        self.model = prepare(model, precision, source=source)
+        self.precision = arithmetic_of(self.model)
+        if tuned:
+            tuned.model.eval().encoder = self.model
 
     @classmethod
     def load(
@@ -67,7 +71,9 @@ class Engine:
     ) -> "Engine":
         """The engine of a run, a directory or a hub id, pretrained or fine-tuned.
 
-        `precision` is the arithmetic of activations: bf16, fp32, or the faster of the two here.
+        `precision` is the arithmetic of dense layers: bf16, fp32, the faster of the two here, or
+        int8, which rounds weights and what they are multiplied with (docs/answers.md has the
+        error). Elsewhere numbers stay fp32 on CPUs.
         For documents longer than the model was made for, `positions` repeats its positions up to
         so many and `windows` lets tokens attend to their neighbours; both change what it computes.
         Raises InputError for what cannot be loaded.
@@ -79,7 +85,6 @@ class Engine:
         model = tuned.model.encoder if tuned else load(path, allow=SENTENCE_WEIGHTS)
         chosen = choose_device(device)
         (tuned.model if tuned else model).to(chosen)
-        model.compute_dtype = choose_dtype(precision, chosen)
         model.windows = windows
         if positions is not None:
             model.extend_positions(positions)
@@ -88,7 +93,7 @@ class Engine:
             exits = Exits.read(place)
             exits.check_weights(place)
         tokenizer = tuned.tokenizer if tuned else tokenizer_of(path)
-        return cls(model, tokenizer, tuned=tuned, exits=exits)
+        return cls(model, tokenizer, tuned=tuned, exits=exits, precision=precision, source=place)
 
     @torch.inference_mode()
     def embed(
@@ -188,10 +193,11 @@ class Engine:
             raise InputError("no early answers were calibrated: litebert exits does that")
         if kind.kind != "classification" or not isinstance(head, SequenceHead):
             raise InputError(f"early answers are for classification, and this is {kind.kind}")
-        if self.exits.precision != (own := precision_of(self.model.compute_dtype)):
+        if self.exits.precision != self.precision:
             raise InputError(
                 f"early answers were calibrated in {self.exits.precision} and this engine computes "
-                f"in {own}: load it with precision={self.exits.precision!r}, or calibrate again"
+                f"in {self.precision}: load it with precision={self.exits.precision!r}, or "
+                "calibrate again"
             )
         rule = ExitRule(self.exits, head)
 
@@ -215,17 +221,6 @@ class Engine:
             return [found[place][1] for place in range(len(units))]
 
         return answers_of
-
-
-def prepare(model: Model) -> None:
-    """Cast the weights of an encoder's dense layers to its compute dtype, once for all answers.
-
-    Answers keep their bits: a layer casts its weight where it is used. The model cannot be trained
-    any further.
-    """
-    for layer in model.modules():
-        if isinstance(layer, Linear):
-            layer.to(model.compute_dtype)
 
 
 def _check_several(texts: Sequence[Text]) -> None:

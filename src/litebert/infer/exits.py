@@ -17,7 +17,8 @@ import numpy as np
 from torch import Tensor
 
 from litebert.errors import InputError
-from litebert.files import as_json, sha256_of, write_atomically
+from litebert.files import as_json, write_atomically
+from litebert.interop.load import weights_of
 from litebert.model.task_heads import SequenceHead
 
 EXITS = "exits.json"
@@ -88,11 +89,6 @@ class Exits:
             return cls(**json.loads(place.read_text("utf-8")))
         except (ValueError, TypeError) as error:
             raise InputError(f"{place}: not what litebert exits wrote ({error})") from None
-
-
-def weights_of(directory: str | Path) -> str:
-    """What tells the weights of a model's directory from others: the start of their sha256."""
-    return sha256_of(Path(directory) / "model.safetensors")[:16]
 
 
 def exit_layers(shares_LNC: np.ndarray, *, patience: int, margin: float) -> np.ndarray:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from litebert.errors import InputError
+from litebert.files import sha256_of
 from litebert.interop import huggingface, tensorflow
 from litebert.model.encoder import Model
 from litebert.text.tokenizer import Tokenizer, load_tokenizer
@@ -47,3 +48,8 @@ def model_directory(path: str | Path) -> str | Path:
             f"{directory}: the run has not written its model yet: let it finish, or resume it"
         )
     return path
+
+
+def weights_of(directory: str | Path) -> str:
+    """What tells the weights of a model's directory from others: the start of their sha256."""
+    return sha256_of(Path(directory) / "model.safetensors")[:16]

@@ -6,6 +6,7 @@ in tests/parity/. ALBERT, BERT and everything between are this one loop over ano
 
 # T = packed tokens, B = sequences, H = hidden, E = embedding, V = vocabulary
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -91,23 +92,33 @@ class Model(nn.Module):
         max_positions.
         """
         x_TH, filled = self.embed(packed)
+        firsts = packed.offsets[:-1]
+        rows = None if wanted is None else torch.cat([firsts, wanted])
+        x_TH = self._through(x_TH, filled, self.layers(depth), rows)
+        if wanted is None:
+            return Output(x_TH[: len(packed.tokens)], self.pooler(x_TH[firsts]))
+        first_BH, wanted_PH = x_TH.split([len(firsts), len(wanted)])
+        return Output(wanted_PH, self.pooler(first_BH))
+
+    def _through(
+        self,
+        x_TH: Tensor,
+        packed: PackedBatch,
+        layers: Sequence[tuple[tuple[int, int], ...]],
+        rows: Tensor | None,
+    ) -> Tensor:
+        """All layers, (T, H) to (T, H), or to (R, H) for the `rows` (R,) needed at the end."""
         # what is computed again finds no casts: they live as long as this pass
         shared = (self.attentions, self.feed_forwards) if self.recompute == "nothing" else ()
         with cast_once(shared, self.compute_dtype):
             *steps, last = (
                 (step, self._radius(number))
-                for number, layer in enumerate(self.layers(depth))
+                for number, layer in enumerate(layers)
                 for step in layer
             )
             for step, radius in steps:
-                x_TH = self.apply_step(x_TH, filled, step, radius=radius)
-            firsts = packed.offsets[:-1]
-            rows = None if wanted is None else torch.cat([firsts, wanted])
-            x_TH = self.apply_step(x_TH, filled, last[0], rows, radius=last[1])
-        if wanted is None:
-            return Output(x_TH[: len(packed.tokens)], self.pooler(x_TH[firsts]))
-        first_BH, wanted_PH = x_TH.split([len(firsts), len(wanted)])
-        return Output(wanted_PH, self.pooler(first_BH))
+                x_TH = self.apply_step(x_TH, packed, step, radius=radius)
+            return self.apply_step(x_TH, packed, last[0], rows, radius=last[1])
 
     def embed(self, packed: PackedBatch) -> tuple[Tensor, PackedBatch]:
         """What the first layer gets, (T, H), and the batch with what it is filled up with.

@@ -1,0 +1,137 @@
+// Attention inside sequences: one head of one sequence at a time, scores never leave the cache.
+
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "products.h"
+
+namespace litebert {
+
+// Queries that are scored together.
+constexpr int64_t QUERIES = 4 * ROWS;
+static_assert(QUERIES <= MOST, "their sums have a place");
+
+inline void put(float *at, Floats x) { store(at, x); }
+inline void put(uint16_t *at, Floats x) {
+    Ints bits = bf16_halves(x);
+    typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
+    typedef uint32_t Bits __attribute__((vector_size(4 * LANES)));
+    Halves halves = __builtin_convertvector(reinterpret_cast<Bits>(bits) >> 16, Halves);
+    std::memcpy(at, &halves, sizeof halves);
+}
+
+// Keys as the columns of a product: four bytes of a key after another, `size` numbers each.
+template <class Kind>
+void lay_keys(const typename Kind::Number *from, int64_t stride, int64_t size, int64_t length,
+              char *to) {
+    const int64_t steps = size / Kind::NUMBERS;
+    for (int64_t first = 0; first < length; first += PANEL, to += steps * 4 * PANEL)
+        for (int64_t column = 0; column < PANEL; column++) {
+            const char *key = reinterpret_cast<const char *>(from + (first + column) * stride);
+            const bool real = first + column < length;
+            for (int64_t step = 0; step < steps; step++) {
+                const int32_t x = real ? four_bytes(key + 4 * step) : 0;
+                std::memcpy(to + (step * PANEL + column) * 4, &x, 4);
+            }
+        }
+}
+
+// Values as the columns of a product over tokens: numbers of NUMBERS tokens side by side.
+template <class Kind>
+void lay_values(const typename Kind::Number *from, int64_t stride, int64_t size, int64_t length,
+                char *to) {
+    typedef typename Kind::Number Number;
+    static const Number nothing[PANEL] = {};
+    for (int64_t first = 0; first < size; first += PANEL) {
+        const int64_t columns = std::min<int64_t>(PANEL, size - first);
+        for (int64_t token = 0; token < length; token += Kind::NUMBERS, to += 4 * PANEL) {
+            Number *at = reinterpret_cast<Number *>(to);
+            const Number *one = from + token * stride + first;
+            const bool pair = Kind::NUMBERS == 2 && token + 1 < length;
+            const Number *other = pair ? one + stride : nothing;
+            for (int64_t column = 0; column < columns; column++) {
+                at[column * Kind::NUMBERS] = one[column];
+                if (Kind::NUMBERS == 2) at[column * Kind::NUMBERS + 1] = other[column];
+            }
+            for (int64_t i = columns * Kind::NUMBERS; i < PANEL * Kind::NUMBERS; i++) at[i] = 0;
+        }
+    }
+}
+
+// What a thread needs for it; grows to the longest sequence it has seen.
+template <class Kind> struct AttentionSpace {
+    std::vector<char> keys, values;
+    std::vector<float> scores;
+    std::vector<typename Kind::Number> shares;
+};
+
+// `qkv`: the first row of the sequence, `stride` numbers a row, query, key and value `hidden` apart;
+// `size` is a multiple of Kind::NUMBERS.
+// Writes softmax(q k^T / sqrt(size)) v to `out`, `hidden` floats a row.
+template <class Kind>
+void attend_head(const typename Kind::Number *qkv, int64_t stride, int64_t hidden, int64_t head,
+                 int64_t size, int64_t length, float *out, AttentionSpace<Kind> &space) {
+    typedef typename Kind::Number Number;
+    const Number *query = qkv + head * size, *key = query + hidden, *value = key + hidden;
+    const int64_t columns = up_to(length, PANEL), steps = steps_of<Kind>(size);
+    const int64_t value_steps = steps_of<Kind>(length);
+    const int64_t width = columns + Kind::NUMBERS;
+    space.keys.resize(columns * steps * 4);
+    space.values.resize(up_to(size, PANEL) * value_steps * 4);
+    space.scores.resize(QUERIES * columns);
+    space.shares.resize(QUERIES * width);
+    lay_keys<Kind>(key, stride, size, length, space.keys.data());
+    lay_values<Kind>(value, stride, size, length, space.values.data());
+    const float scale = 1.0f / std::sqrt(static_cast<float>(size));
+    for (int64_t first = 0; first < length; first += QUERIES) {
+        const int64_t count = std::min(QUERIES, length - first);
+        for (int64_t panel = 0; panel < columns / PANEL; panel++)
+            rows_times_panel<Kind>(
+                reinterpret_cast<const char *>(query + first * stride), stride * sizeof(Number),
+                count, space.keys.data() + panel * steps * 4 * PANEL, steps,
+                [&](int64_t row, const Floats *sums) {
+                    for (int v = 0; v < VECTORS; v++)
+                        store(&space.scores[row * columns + panel * PANEL + v * LANES], sums[v]);
+                });
+        float factors[QUERIES];
+        for (int64_t row = 0; row < count; row++) {
+            float *scores = &space.scores[row * columns];
+            for (int64_t i = length; i < columns; i++) scores[i] = -INFINITY;
+            Floats highs = load(scores);
+            for (int64_t i = LANES; i < columns; i += LANES) highs = larger(highs, load(scores + i));
+            const float high = largest(highs);
+            Floats totals{};
+            Number *shares = &space.shares[row * width];
+            for (int64_t i = 0; i < columns; i += LANES) {
+                Floats x = load(scores + i);
+                Floats share = exponential((x - high) * scale);
+                // exponential stops at -87: columns past the end must be nothing
+                share = x == -INFINITY ? Floats{} : share;
+                totals += share;
+                put(shares + i, share);
+            }
+            factors[row] = 1.0f / sum(totals);
+        }
+        for (int64_t panel = 0; panel * PANEL < size; panel++)
+            rows_times_panel<Kind>(
+                reinterpret_cast<const char *>(space.shares.data()),
+                width * sizeof(Number), count,
+                space.values.data() + panel * value_steps * 4 * PANEL, value_steps,
+                [&](int64_t row, const Floats *sums) {
+                    float *to = out + (first + row) * hidden + head * size + panel * PANEL;
+                    for (int v = 0; v < VECTORS; v++) {
+                        Floats x = sums[v] * factors[row];
+                        const int64_t left = size - panel * PANEL - v * LANES;
+                        if (left >= LANES)
+                            store(to + v * LANES, x);
+                        else
+                            for (int64_t i = 0; i < left; i++) to[v * LANES + i] = x[i];
+                    }
+                });
+    }
+}
+
+}  // namespace litebert

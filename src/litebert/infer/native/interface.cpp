@@ -1,0 +1,67 @@
+// What Python calls: sizes, layouts and the pass, for numbers of a kind given by bits (32, 16 or 8).
+
+#include <mutex>
+#include <new>
+
+#include "pass.h"
+
+using namespace litebert;
+
+namespace {
+
+template <class Work> auto of_kind(int64_t bits, Work work) {
+    switch (bits) {
+    case 32: return work(Float32());
+    case 16: return work(BFloat16());
+    default: return work(Int8());
+    }
+}
+
+template <class Dense, class Attend>
+void run(const Request &request, const Step *steps, int64_t layers, int threads) {
+    static Pass<Dense, Attend> pass;
+    pass.run(request, steps, layers, threads);
+}
+
+}  // namespace
+
+extern "C" {
+
+// Columns that vectors of a layer (bias, scales, sums) are filled up to with zeros.
+int64_t litebert_panel() { return PANEL; }
+
+int64_t litebert_laid_bytes(int64_t bits, int64_t in, int64_t out) {
+    return of_kind(bits, [&](auto kind) { return Panels<decltype(kind)>::bytes(in, out); });
+}
+
+// Lays out (out, in) weights of a kind for products.
+void litebert_lay(int64_t bits, const void *weights, int64_t in, int64_t out, void *to) {
+    of_kind(bits, [&](auto kind) {
+        typedef typename decltype(kind)::Number Number;
+        const Number *from = static_cast<const Number *>(weights);
+        Panels<decltype(kind)>::fill(in, out, to, [&](int64_t column, int64_t place) {
+            const Number x = from[column * in + place];
+            // int8 with 128 added: see Int8
+            return bits == 8 ? static_cast<Number>(static_cast<int>(x) ^ 0x80) : x;
+        });
+    });
+}
+
+// 0, or 1 when there is not enough memory; x is overwritten with the result.
+int litebert_pass(int64_t bits, const Request *request, const Step *steps, int64_t layers,
+                  int64_t threads) {
+    // one pass at a time: its threads are all there are
+    static std::mutex mutex;
+    std::lock_guard<std::mutex> lock(mutex);
+    try {
+        switch (bits) {
+        case 32: run<Float32, Float32>(*request, steps, layers, threads); break;
+        case 16: run<BFloat16, Half>(*request, steps, layers, threads); break;
+        default: run<Int8, Half>(*request, steps, layers, threads);
+        }
+    } catch (const std::bad_alloc &) {
+        return 1;
+    }
+    return 0;
+}
+}

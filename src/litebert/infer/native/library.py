@@ -1,0 +1,115 @@
+"""The native pass as Python calls it: found or built, loaded once, its interface typed."""
+
+import ctypes
+import os
+import platform
+import warnings
+from ctypes import POINTER, Structure, c_float, c_int, c_int64, c_void_p
+from functools import cache
+from pathlib import Path
+
+from litebert.infer.native.build import SOURCES, VARIANTS, build, library_name
+
+_NEEDED = {
+    "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni", "avx512_bf16"},
+    "avx2": {"avx2", "fma", "bmi2"},
+}
+
+
+class Product(Structure):
+    """A dense layer as products.h has it."""
+
+    _fields_ = [
+        ("inputs", c_int64),
+        ("outputs", c_int64),
+        ("weights", c_void_p),
+        ("scales", c_void_p),
+        ("sums", c_void_p),
+        ("bias", c_void_p),
+        ("divide", c_void_p),
+    ]
+
+
+class Norm(Structure):
+    """A LayerNorm as rows.h has it."""
+
+    _fields_ = [("weight", c_void_p), ("bias", c_void_p), ("epsilon", c_float)]
+
+
+class AttentionWeights(Structure):
+    """An attention sublayer as pass.h has it."""
+
+    _fields_ = [("qkv", Product), ("output", Product), ("norm", Norm)]
+
+
+class FeedForwardWeights(Structure):
+    """A feed-forward sublayer as pass.h has it."""
+
+    _fields_ = [("inner", Product), ("output", Product), ("norm", Norm), ("tanh", c_int64)]
+
+
+class Step(Structure):
+    """Which weights a layer takes."""
+
+    _fields_ = [
+        ("attention", POINTER(AttentionWeights)),
+        ("feed_forward", POINTER(FeedForwardWeights)),
+    ]
+
+
+class Request(Structure):
+    """Packed sequences and what is asked of them, as pass.h has it."""
+
+    _fields_ = [
+        ("x", c_void_p),
+        ("hidden", c_int64),
+        ("heads", c_int64),
+        ("sequences", c_int64),
+        ("offsets", c_void_p),
+        ("wanted", c_void_p),
+        ("wanted_count", c_int64),
+    ]
+
+
+def open_library(path: Path) -> ctypes.CDLL:
+    """A built library with the types of its functions."""
+    library = ctypes.CDLL(str(path))
+    library.litebert_panel.restype = c_int64
+    library.litebert_laid_bytes.argtypes = [c_int64, c_int64, c_int64]
+    library.litebert_laid_bytes.restype = c_int64
+    library.litebert_lay.argtypes = [c_int64, c_void_p, c_int64, c_int64, c_void_p]
+    library.litebert_lay.restype = None
+    library.litebert_pass.argtypes = [c_int64, POINTER(Request), POINTER(Step), c_int64, c_int64]
+    library.litebert_pass.restype = c_int
+    return library
+
+
+@cache
+def native_library() -> ctypes.CDLL | None:
+    """The native pass for this processor; None, with a warning, where it cannot be had.
+
+    Linux on x86-64 with AVX2 and more; anything else computes in PyTorch.
+    """
+    variant = variant_of_processor()
+    if variant is None:
+        return None
+    name = library_name(variant)
+    cached = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "litebert"
+    for place in (SOURCES, cached):
+        if (place / name).is_file():
+            return open_library(place / name)
+    try:
+        place = SOURCES if os.access(SOURCES, os.W_OK) else cached
+        return open_library(build(variant, place))
+    except (OSError, RuntimeError) as error:
+        warnings.warn(f"answers come from PyTorch, more slowly: {error}", stacklevel=2)
+        return None
+
+
+def variant_of_processor() -> str | None:
+    """The best variant that this processor can run, or None."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        return None
+    words = Path("/proc/cpuinfo").read_text("utf-8").split("flags", 1)[-1].split("\n", 1)[0]
+    flags = set(words.split())
+    return next((name for name in VARIANTS if _NEEDED[name] <= flags), None)

@@ -1,0 +1,168 @@
+// Vectors of LANES floats, and what differs between processors: the three kinds of inner product.
+//
+// Everything else is written in vectors of the compiler's own, so one source serves AVX2 and AVX-512.
+// A product advances four bytes of every row at a time: one fp32, two bf16 or four int8 numbers.
+
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#if defined(__AVX512F__) && defined(__AVX512VNNI__) && defined(__AVX512BF16__)
+#define LITEBERT_AVX512 1
+#else
+#define LITEBERT_AVX512 0
+#endif
+
+// A build for AVX2 with the widths of AVX-512 lets tests reach that code on any machine.
+#ifndef LITEBERT_LANES
+#define LITEBERT_LANES (LITEBERT_AVX512 ? 16 : 8)
+#endif
+
+namespace litebert {
+
+constexpr int LANES = LITEBERT_LANES;
+// Columns that are computed together: as many accumulators as the registers hold.
+constexpr int VECTORS = LANES == 16 ? 4 : 2;
+constexpr int PANEL = LANES * VECTORS;
+constexpr int ROWS = 6;
+
+typedef float Floats __attribute__((vector_size(4 * LANES)));
+typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
+typedef float FloatsAnywhere __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t IntsAnywhere __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+inline Floats load(const float *at) { return *reinterpret_cast<const FloatsAnywhere *>(at); }
+inline void store(float *at, Floats x) { *reinterpret_cast<FloatsAnywhere *>(at) = x; }
+inline Ints load_ints(const void *at) { return *reinterpret_cast<const IntsAnywhere *>(at); }
+inline Floats all(float x) { return Floats{} + x; }
+inline Ints all_ints(int32_t x) { return Ints{} + x; }
+inline Floats as_floats(Ints x) { return reinterpret_cast<Floats>(x); }
+inline Ints as_ints(Floats x) { return reinterpret_cast<Ints>(x); }
+inline Floats converted(Ints x) { return __builtin_convertvector(x, Floats); }
+inline Floats larger(Floats a, Floats b) { return a > b ? a : b; }
+inline Floats smaller(Floats a, Floats b) { return a < b ? a : b; }
+
+inline int32_t four_bytes(const void *at) {
+    int32_t x;
+    std::memcpy(&x, at, 4);
+    return x;
+}
+
+inline float sum(Floats x) {
+    float total = 0;
+    for (int i = 0; i < LANES; i++) total += x[i];
+    return total;
+}
+
+inline float largest(Floats x) {
+    float found = x[0];
+    for (int i = 1; i < LANES; i++) found = x[i] > found ? x[i] : found;
+    return found;
+}
+
+// Nearest integers of numbers below 2^22, halves to even: what adding 1.5 x 2^23 leaves in the low bits.
+inline Ints rounded(Floats x) {
+    const float shift = 12582912.0f;
+    return as_ints(x + shift) - as_ints(all(shift));
+}
+
+// exp to two units in the last place: 2^n times a polynomial for what is left (coefficients of a
+// minimax fit over [-ln 2 / 2, ln 2 / 2]); 0 below -87, the largest argument is 88.
+inline Floats exponential(Floats x) {
+    x = smaller(larger(x, all(-87.0f)), all(88.0f));
+    Ints n = rounded(x * 1.44269504f);
+    Floats whole = converted(n);
+    Floats r = x - whole * 0.693359375f + whole * 2.12194440e-4f;
+    Floats p = 1.9875691500e-4f * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    return p * as_floats((n + 127) << 23);
+}
+
+// bf16 of the nearest value, halves to even, two numbers a lane: those of `low` in the lower half.
+inline Ints bf16_halves(Floats x) {
+    Ints bits = as_ints(x);
+    Ints odd = (bits >> 16) & 1;
+    return bits + 0x7fff + odd;
+}
+
+inline uint16_t bf16(float x) {
+    uint32_t bits;
+    std::memcpy(&bits, &x, 4);
+    return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+// The kinds of numbers that products take. `dot` adds to every lane the product of its four bytes
+// of a weight with four bytes of a row, the same for all lanes.
+
+struct Float32 {
+    static constexpr int NUMBERS = 1;
+    typedef float Number;
+    typedef Floats Sum;
+    static Sum dot(Sum sum, Ints weight, int32_t row) {
+        float x;
+        std::memcpy(&x, &row, 4);
+        return sum + as_floats(weight) * x;
+    }
+};
+
+struct BFloat16 {
+    static constexpr int NUMBERS = 2;
+    typedef uint16_t Number;
+    typedef Floats Sum;
+    static Sum dot(Sum sum, Ints weight, int32_t row) {
+#if LITEBERT_AVX512 && LITEBERT_LANES == 16
+        return reinterpret_cast<Floats>(
+            _mm512_dpbf16_ps(reinterpret_cast<__m512>(sum), reinterpret_cast<__m512bh>(weight),
+                             reinterpret_cast<__m512bh>(_mm512_set1_epi32(row))));
+#else
+        Ints x = all_ints(row);
+        sum += as_floats(weight << 16) * as_floats(x << 16);
+        return sum + as_floats(weight & ~0xffff) * as_floats(x & ~0xffff);
+#endif
+    }
+};
+
+// Weights are stored with 128 added, as the instruction takes one operand without a sign.
+struct Int8 {
+    static constexpr int NUMBERS = 4;
+    typedef int8_t Number;
+    typedef Ints Sum;
+    static Sum dot(Sum sum, Ints weight, int32_t row) {
+#if LITEBERT_AVX512 && LITEBERT_LANES == 16
+        return reinterpret_cast<Ints>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum),
+                                                          reinterpret_cast<__m512i>(weight),
+                                                          _mm512_set1_epi32(row)));
+#else
+        // exact in 16 bits: bytes 0 and 2 of every lane, then 1 and 3
+        const __m256i x = _mm256_set1_epi32(row), odd = _mm256_srai_epi16(x, 8);
+        const __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8);
+        union {
+            Ints ints;
+            __m256i parts[LANES / 8];
+        } w, total;
+        w.ints = weight;
+        total.ints = sum;
+        for (int i = 0; i < LANES / 8; i++) {
+            __m256i low = _mm256_and_si256(w.parts[i], _mm256_set1_epi32(0x00ff00ff));
+            __m256i high = _mm256_srli_epi16(w.parts[i], 8);
+            __m256i two = _mm256_add_epi32(_mm256_madd_epi16(low, even),
+                                           _mm256_madd_epi16(high, odd));
+            total.parts[i] = _mm256_add_epi32(total.parts[i], two);
+        }
+        return total.ints;
+#endif
+    }
+};
+
+// What attention multiplies in unless everything is fp32: bf16 where the processor has it.
+typedef std::conditional<LANES == 16, BFloat16, Float32>::type Half;
+
+}  // namespace litebert

@@ -1,0 +1,116 @@
+// Threads that stay: a call takes microseconds, as a pass makes many of them.
+
+#pragma once
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "simd.h"
+
+namespace litebert {
+
+// Turns of waiting before a thread lets others have its core: some tens of microseconds.
+constexpr int SPINS = 20000;
+
+// All of some threads meet here, again and again.
+class Meeting {
+  public:
+    explicit Meeting(int count) : count_(count) {}
+
+    void wait() {
+        if (count_ == 1) return;
+        const int round = round_.load(std::memory_order_relaxed);
+        if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count_) {
+            arrived_.store(0, std::memory_order_relaxed);
+            round_.store(round + 1, std::memory_order_release);
+            return;
+        }
+        for (int spins = 0; round_.load(std::memory_order_acquire) == round; spins++)
+            spins < SPINS ? _mm_pause() : static_cast<void>(sched_yield());
+    }
+
+  private:
+    const int count_;
+    std::atomic<int> arrived_{0}, round_{0};
+};
+
+class Team {
+  public:
+    // A team of so many, the caller among them; the same one again while the number stays.
+    static Team &of(int count) {
+        static std::unique_ptr<Team> team;
+        // threads do not survive a fork: the child leaves the team alone and makes its own
+        if (team && team->process_ != getpid()) team.release();
+        if (!team || team->count_ != count) {
+            team.reset();
+            team.reset(new Team(count));
+        }
+        return *team;
+    }
+
+    // `work(number)` by every thread at once; returns when all are done.
+    void run(const std::function<void(int)> &work) {
+        if (count_ == 1) return work(0);
+        left_.store(count_ - 1, std::memory_order_relaxed);
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            work_ = &work;
+            round_.fetch_add(1, std::memory_order_release);
+        }
+        begun_.notify_all();
+        work(0);
+        for (int spins = 0; left_.load(std::memory_order_acquire); spins++)
+            spins < SPINS ? _mm_pause() : static_cast<void>(sched_yield());
+    }
+
+    ~Team() {
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            over_ = true;
+            round_.fetch_add(1, std::memory_order_release);
+        }
+        begun_.notify_all();
+        for (std::thread &thread : threads_) thread.join();
+    }
+
+  private:
+    explicit Team(int count) : count_(count), process_(getpid()) {
+        for (int number = 1; number < count; number++)
+            threads_.emplace_back([this, number] { serve(number); });
+    }
+
+    void serve(int number) {
+        for (int seen = 0;;) {
+            for (int spins = 0; spins < SPINS && round_.load(std::memory_order_acquire) == seen;
+                 spins++)
+                _mm_pause();
+            if (round_.load(std::memory_order_acquire) == seen) {
+                std::unique_lock<std::mutex> lock(mutex_);
+                begun_.wait(lock, [&] { return round_.load(std::memory_order_acquire) != seen; });
+            }
+            seen++;
+            if (over_) return;
+            (*work_)(number);
+            left_.fetch_sub(1, std::memory_order_release);
+        }
+    }
+
+    const int count_;
+    const pid_t process_;
+    std::vector<std::thread> threads_;
+    std::mutex mutex_;
+    std::condition_variable begun_;
+    const std::function<void(int)> *work_ = nullptr;
+    std::atomic<int> round_{0}, left_{0};
+    bool over_ = false;
+};
+
+}  // namespace litebert
