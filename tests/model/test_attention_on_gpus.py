@@ -26,7 +26,7 @@ def test_kernel_is_asked_for_whole_sequences(monkeypatch):
             outputs.append((scores.softmax(-1) @ v).transpose(0, 1))
         return torch.cat(outputs)
 
-    monkeypatch.setattr(attention, "varlen_attn", by_offsets)
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", by_offsets)
     batch = packed_of_lengths()
     qkv = torch.randn(sum(LENGTHS), 3, 2, 5, dtype=torch.float64)
     found = attention._packed_attend(qkv, batch)

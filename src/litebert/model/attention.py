@@ -11,7 +11,6 @@ import math
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.attention.varlen import varlen_attn
 
 from litebert.model.packed import Group, Grouping, PackedBatch
 from litebert.model.product_attention import product_attention
@@ -56,6 +55,9 @@ def attend_reference(qkv_T3ND: Tensor, packed: PackedBatch) -> Tensor:
 def _packed_attend(qkv: Tensor, packed: PackedBatch) -> Tensor:
     offsets, longest = packed.offsets.int(), max(packed.lengths)
     q, k, v = qkv.unbind(1)
+    # brings the compiler along, seconds of every start, and only GPUs need it
+    from torch.nn.attention.varlen import varlen_attn
+
     out = varlen_attn(q, k, v, offsets, offsets, longest, longest)
     assert isinstance(out, Tensor)  # a pair only when more than the output is asked for
     return out

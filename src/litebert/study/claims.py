@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 Verdict = Literal["holds", "does not hold", "undecided", "not run"]
 
@@ -131,12 +131,12 @@ def interval(by_seed: np.ndarray) -> tuple[float, float]:
     if count < 2:
         return -math.inf, math.inf
     if count == 2:
-        half = stats.t.ppf((1 + LEVEL) / 2, 1) * by_seed.std(ddof=1) / math.sqrt(2)
+        half = stdtrit(1, (1 + LEVEL) / 2) * by_seed.std(ddof=1) / math.sqrt(2)
         return float(by_seed.mean() - half), float(by_seed.mean() + half)
     draw = np.random.Generator(np.random.Philox(20191012))
     means = by_seed[draw.integers(0, count, (RESAMPLES, count))].mean(1)
     tail = (1 - LEVEL) / 2
-    wider = stats.t.ppf(1 - tail, count - 1) / stats.norm.ppf(1 - tail)
+    wider = stdtrit(count - 1, 1 - tail) / ndtri(1 - tail)
     wider *= math.sqrt(count / (count - 1))
     mean = by_seed.mean()
     low, high = np.quantile(means, [tail, 1 - tail])
@@ -149,7 +149,7 @@ def seeds_needed(distance: float, deviation: float, *, more_than: int = 1) -> in
     None above MOST_SEEDS.
     """
     for count in range(more_than + 1, MOST_SEEDS + 1):
-        spread = stats.t.ppf((1 + LEVEL) / 2, count - 1) + stats.norm.ppf(POWER)
+        spread = stdtrit(count - 1, (1 + LEVEL) / 2) + ndtri(POWER)
         if spread * deviation / math.sqrt(count) < abs(distance):
             return count
     return None

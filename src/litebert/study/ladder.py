@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 
 from litebert.interop.load import model_directory
 from litebert.model.encoder import Model
@@ -123,6 +122,8 @@ class Ladder:
 
     def _probed(self, model: Model, objective: str, device: torch.device) -> float:
         """Accuracy of a logistic regression on [CLS] of the frozen encoder."""
+        from sklearn.linear_model import LogisticRegression  # slow to import, and few cells need it
+
         learned = _first_tokens(model, self._pairs(self.train, objective), device)
         features, labels = _take(learned, PROBE_PAIRS)
         mean, deviation = features.mean(0), features.std(0) + 1e-6
