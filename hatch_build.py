@@ -25,12 +25,12 @@ class NativePass(BuildHookInterface):
         native = runpy.run_path(str(Path(self.root) / NATIVE / "build.py"))
         self.place = tempfile.TemporaryDirectory()
         try:
-            for variant in native["VARIANTS"]:
-                built = native["build"](variant, Path(self.place.name))
-                build_data["force_include"][str(built)] = f"litebert/infer/native/{built.name}"
+            built = [native["build"](each, Path(self.place.name)) for each in native["VARIANTS"]]
         except (OSError, RuntimeError) as error:
             print(f"the wheel holds no built libraries: {error}", file=sys.stderr)
             return
+        for path in built:
+            build_data["force_include"][str(path)] = f"litebert/infer/native/{path.name}"
         build_data["pure_python"] = False
         # nothing of it depends on Python's version
         build_data["tag"] = "py3-none-linux_x86_64"

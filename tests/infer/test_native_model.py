@@ -2,7 +2,10 @@
 
 import copy
 import multiprocessing
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -139,8 +142,8 @@ def _smooth(model: Model) -> None:
                 real = Linear(*reversed(layer.weight.shape))
                 real.weight.data = layer.weight.float() * layer.scales[:, None]
                 real.bias.data = layer.bias
-                divide = torch.linspace(0.5, 2.0, layer.weight.shape[1])
-                setattr(block, name, QuantizedLinear.of(real, divide))
+                factors = torch.linspace(0.5, 2.0, layer.weight.shape[1])
+                setattr(block, name, QuantizedLinear.of(real, factors))
 
 
 def test_rounding_is_off_by_half_a_step_at_most():
@@ -226,3 +229,77 @@ def test_without_a_compiler_pytorch_answers_and_it_is_said(monkeypatch, tmp_path
         assert native.native_library.__wrapped__() is None
     monkeypatch.setattr(native, "variant_of_processor", lambda: None)
     assert native.native_library.__wrapped__() is None
+
+
+@torch.inference_mode()
+def test_it_stays_in_evaluation_mode_whatever_asked_it():
+    model = random_model(hidden_dropout=0.5, attention_dropout=0.5)
+    engine = prepare(model, "fp32")
+    assert isinstance(engine, NativeModel)
+    assert not any(module.training for module in engine.modules())
+
+
+@torch.inference_mode()
+def test_a_process_default_does_not_change_what_the_pass_gets():
+    model, packed = random_model(), ragged((9, 30))
+    expected = model(packed).hidden
+    answering = NativeModel(model)
+    x_TH, filled = answering.embed(packed)
+    torch.set_default_dtype(torch.float64)
+    try:
+        for step in (step for layer in answering.layers() for step in layer):
+            x_TH = answering.apply_step(x_TH, filled, step)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    torch.testing.assert_close(x_TH[:39], expected, atol=1e-5, rtol=0)
+    with pytest.raises(IndexError, match="not there"):
+        answering(packed, wanted=torch.tensor([39 + 64]))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_a_nan_is_seen(library, precision):
+    model, packed = random_model(), ragged((9, 30))
+    model.feed_forwards[0].inner.bias[3] = torch.nan
+    if precision == "int8":
+        quantize(model)
+    elif precision == "bf16":
+        model.compute_dtype = torch.bfloat16
+    assert NativeModel(model, library)(packed).hidden.isnan().all()
+
+
+PROCESS = """
+import os, sys, threading, torch
+sys.path.insert(0, {tests!r})
+from infer.test_native_model import NativeModel, random_model, ragged
+# PyTorch's own threads do not outlive a fork and end its children badly
+torch.set_num_threads(1)
+torch.get_num_threads = lambda: 3
+answering, packed = NativeModel(random_model()), ragged((200, 90, 3))
+def answer():
+    with torch.inference_mode():
+        return answering(packed).hidden
+answer()
+over = False
+def serve():
+    while not over:
+        answer()
+server = threading.Thread(target=serve, daemon=True)
+server.start()
+for asks in (False, True, False, True):
+    child = os.fork()
+    if not child:
+        if asks:
+            assert answer().isfinite().all()
+        sys.exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+over = True
+print("done")
+"""
+
+
+def test_processes_that_fork_or_end_while_it_works():
+    code = PROCESS.format(tests=str(Path(__file__).parents[1]))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "done\n"

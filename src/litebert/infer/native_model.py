@@ -30,11 +30,11 @@ from litebert.model.packed import PackedBatch
 _BITS = {"fp32": 32, "bf16": 16, "int8": 8}
 
 
-def has_native_pass(model: Model, library: ctypes.CDLL | None = None) -> bool:
+def has_native_pass(model: Model) -> bool:
     """Whether this machine and this model's shape have one: CPUs, full attention, even heads."""
     on_cpu = model.embeddings.tokens.weight.device.type == "cpu"
     fits = model.config.head_size % 2 == 0 and model.windows is None
-    return on_cpu and fits and (library or native_library()) is not None
+    return on_cpu and fits and native_library() is not None
 
 
 class NativeModel(Model):
@@ -64,6 +64,7 @@ class NativeModel(Model):
         self._kept: list[Tensor] = []
         self._attentions = [self._attention(each) for each in model.attentions]
         self._feed_forwards = [self._feed_forward(each) for each in model.feed_forwards]
+        self.eval()
 
     def _through(
         self,
@@ -94,10 +95,13 @@ class NativeModel(Model):
         rows: Tensor | None,
     ) -> Tensor:
         offsets = packed.offsets.contiguous()
-        wanted = None if rows is None else rows.contiguous()
+        wanted = None if rows is None else rows.to(torch.int64).contiguous()
+        if wanted is not None and len(wanted) and not 0 <= wanted.min() <= wanted.max() < len(x_TH):
+            raise IndexError(f"rows of {len(x_TH)} are asked for that are not there")
         # its own, as it is written to, with room for rows that are asked for twice
         room = len(x_TH) if wanted is None else max(len(x_TH), len(wanted))
-        given, x_TH = x_TH, torch.empty(room, x_TH.shape[1])
+        given = x_TH.detach()
+        x_TH = torch.empty(room, given.shape[1], dtype=torch.float32, device="cpu")
         x_TH[: len(given)] = given
         request = Request(
             x=x_TH.data_ptr(),
@@ -117,7 +121,7 @@ class NativeModel(Model):
             self._bits, ctypes.byref(request), array, len(steps), torch.get_num_threads()
         )
         if failed:
-            raise MemoryError("not enough memory for the pass: give fewer texts at once")
+            raise MemoryError("not enough memory or threads for the pass: give fewer texts at once")
         return x_TH if wanted is None else x_TH[: len(wanted)]
 
     def _attention(self, block: nn.Module) -> AttentionWeights:
@@ -137,17 +141,19 @@ class NativeModel(Model):
 
     def _product(self, layer: Linear | QuantizedLinear) -> Product:
         outputs, inputs = layer.weight.shape
-        scales = sums = divide = None
+        scales = sums = factors = None
         if isinstance(layer, QuantizedLinear):
             scales, sums = self._filled(layer.scales), self._filled(layer.weight.sum(1).int())
-            divide = None if layer.divide is None else self._keep(layer.divide.float())
+            factors = None if layer.factors is None else self._keep(layer.factors.float())
             weight = layer.weight.contiguous()
         else:
             dtype = torch.float32 if self._bits == 32 else torch.bfloat16
             weight = layer.weight.detach().to(dtype).contiguous()
         laid = self._keep(
             torch.empty(
-                self._library.litebert_laid_bytes(self._bits, inputs, outputs), dtype=torch.uint8
+                self._library.litebert_laid_bytes(self._bits, inputs, outputs),
+                dtype=torch.uint8,
+                device="cpu",
             )
         )
         self._library.litebert_lay(self._bits, weight.data_ptr(), inputs, outputs, laid.data_ptr())
@@ -158,11 +164,14 @@ class NativeModel(Model):
             None if scales is None else scales.data_ptr(),
             None if sums is None else sums.data_ptr(),
             self._filled(layer.bias.detach().float()).data_ptr(),
-            None if divide is None else divide.data_ptr(),
+            None if factors is None else factors.data_ptr(),
         )
 
     def _norm(self, norm: LayerNorm) -> Norm:
-        weight, bias = self._keep(norm.weight.detach()), self._keep(norm.bias.detach())
+        weight, bias = (
+            self._keep(norm.weight.detach().float()),
+            self._keep(norm.bias.detach().float()),
+        )
         return Norm(weight.data_ptr(), bias.data_ptr(), norm.eps)
 
     def _filled(self, vector: Tensor) -> Tensor:

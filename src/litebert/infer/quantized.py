@@ -26,31 +26,31 @@ class QuantizedLinear(nn.Module):
     scales: Tensor
     """(O,) what a weight of 1 stands for."""
     bias: Tensor
-    divide: Tensor | None
+    factors: Tensor | None
     """(I,) what inputs are multiplied with first, or nothing."""
 
-    def __init__(self, weight: Tensor, scales: Tensor, bias: Tensor, divide: Tensor | None = None):
+    def __init__(self, weight: Tensor, scales: Tensor, bias: Tensor, factors: Tensor | None = None):
         super().__init__()
         self.register_buffer("weight", weight)
         self.register_buffer("scales", scales)
         self.register_buffer("bias", bias)
-        self.register_buffer("divide", divide)
+        self.register_buffer("factors", factors)
 
     @classmethod
-    def of(cls, layer: Linear, divide: Tensor | None = None) -> "QuantizedLinear":
-        """A layer rounded to the nearest; with `divide` (I,) inputs are multiplied by it first."""
+    def of(cls, layer: Linear, factors: Tensor | None = None) -> "QuantizedLinear":
+        """A layer rounded to the nearest; with `factors` (I,) inputs are multiplied by it first."""
         weight = layer.weight.detach().float()
-        if divide is not None:
-            weight = weight / divide
+        if factors is not None:
+            weight = weight / factors
         scales = weight.abs().amax(1).clamp_min(torch.finfo(torch.float32).tiny) / LARGEST
         rounded = (weight / scales[:, None]).round().to(torch.int8)
-        return cls(rounded, scales, layer.bias.detach().float(), divide)
+        return cls(rounded, scales, layer.bias.detach().float(), factors)
 
     def forward(self, x_TI: Tensor) -> Tensor:
         """(T, I) to (T, O) in the dtype of the input."""
         dtype, x = x_TI.dtype, x_TI.float()
-        if self.divide is not None:
-            x = x * self.divide
+        if self.factors is not None:
+            x = x * self.factors
         rounded, scale_T1, lowest_T1 = round_rows(x)
         # sums of up to 2^27 are exact in fp64
         total = rounded.double() @ self.weight.double().t()
@@ -76,5 +76,5 @@ def quantize(model: Model, smoothing: Mapping[str, Tensor] | None = None) -> Non
         for number, block in enumerate(getattr(model, part)):
             for name, layer in list(block.named_children()):
                 if isinstance(layer, Linear):
-                    divide = (smoothing or {}).get(f"{part}.{number}.{name}")
-                    setattr(block, name, QuantizedLinear.of(layer, divide))
+                    factors = (smoothing or {}).get(f"{part}.{number}.{name}")
+                    setattr(block, name, QuantizedLinear.of(layer, factors))

@@ -14,15 +14,6 @@ namespace litebert {
 constexpr int64_t QUERIES = 4 * ROWS;
 static_assert(QUERIES <= MOST, "their sums have a place");
 
-inline void put(float *at, Floats x) { store(at, x); }
-inline void put(uint16_t *at, Floats x) {
-    Ints bits = bf16_halves(x);
-    typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
-    typedef uint32_t Bits __attribute__((vector_size(4 * LANES)));
-    Halves halves = __builtin_convertvector(reinterpret_cast<Bits>(bits) >> 16, Halves);
-    std::memcpy(at, &halves, sizeof halves);
-}
-
 // Keys as the columns of a product: four bytes of a key after another, `size` numbers each.
 template <class Kind>
 void lay_keys(const typename Kind::Number *from, int64_t stride, int64_t size, int64_t length,
@@ -61,11 +52,20 @@ void lay_values(const typename Kind::Number *from, int64_t stride, int64_t size,
     }
 }
 
-// What a thread needs for it; grows to the longest sequence it has seen.
+// What a thread needs for heads of `size` numbers of sequences of up to `longest` tokens.
 template <class Kind> struct AttentionSpace {
     std::vector<char> keys, values;
     std::vector<float> scores;
     std::vector<typename Kind::Number> shares;
+
+    void grow(int64_t size, int64_t longest) {
+        const size_t columns = up_to(longest, PANEL);
+        keys.resize(std::max(keys.size(), columns * steps_of<Kind>(size) * 4));
+        const size_t laid = up_to(size, PANEL) * steps_of<Kind>(longest) * 4;
+        values.resize(std::max(values.size(), laid));
+        scores.resize(std::max(scores.size(), QUERIES * columns));
+        shares.resize(std::max(shares.size(), QUERIES * columns));
+    }
 };
 
 // `qkv`: the first row of the sequence, `stride` numbers a row, query, key and value `hidden` apart;
@@ -78,11 +78,6 @@ void attend_head(const typename Kind::Number *qkv, int64_t stride, int64_t hidde
     const Number *query = qkv + head * size, *key = query + hidden, *value = key + hidden;
     const int64_t columns = up_to(length, PANEL), steps = steps_of<Kind>(size);
     const int64_t value_steps = steps_of<Kind>(length);
-    const int64_t width = columns + Kind::NUMBERS;
-    space.keys.resize(columns * steps * 4);
-    space.values.resize(up_to(size, PANEL) * value_steps * 4);
-    space.scores.resize(QUERIES * columns);
-    space.shares.resize(QUERIES * width);
     lay_keys<Kind>(key, stride, size, length, space.keys.data());
     lay_values<Kind>(value, stride, size, length, space.values.data());
     const float scale = 1.0f / std::sqrt(static_cast<float>(size));
@@ -104,7 +99,7 @@ void attend_head(const typename Kind::Number *qkv, int64_t stride, int64_t hidde
             for (int64_t i = LANES; i < columns; i += LANES) highs = larger(highs, load(scores + i));
             const float high = largest(highs);
             Floats totals{};
-            Number *shares = &space.shares[row * width];
+            Number *shares = &space.shares[row * columns];
             for (int64_t i = 0; i < columns; i += LANES) {
                 Floats x = load(scores + i);
                 Floats share = exponential((x - high) * scale);
@@ -118,7 +113,7 @@ void attend_head(const typename Kind::Number *qkv, int64_t stride, int64_t hidde
         for (int64_t panel = 0; panel * PANEL < size; panel++)
             rows_times_panel<Kind>(
                 reinterpret_cast<const char *>(space.shares.data()),
-                width * sizeof(Number), count,
+                columns * sizeof(Number), count,
                 space.values.data() + panel * value_steps * 4 * PANEL, value_steps,
                 [&](int64_t row, const Floats *sums) {
                     float *to = out + (first + row) * hidden + head * size + panel * PANEL;

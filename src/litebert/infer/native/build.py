@@ -6,6 +6,7 @@ engine is loaded first. Their names tell the source they were made of: an old on
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -13,12 +14,12 @@ from pathlib import Path
 
 SOURCES = Path(__file__).parent
 # What each library may use of a processor; the first one is the best.
-VARIANTS = {
-    "avx512": ("-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16"),
-    "avx2": ("-march=x86-64-v3",),
-}
+AVX2 = ("avx2", "fma", "bmi2")
+AVX512 = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni", "avx512bf16")
+VARIANTS = {"avx512": (*AVX2, *AVX512), "avx2": AVX2}
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
-LINKING = ("-shared", "-fPIC", "-pthread", "-Wno-psabi", "-static-libstdc++", "-static-libgcc")
+# psabi: how vectors are passed between compilers is nothing to us; only extern "C" is seen outside
+LINKING = ("-shared", "-fPIC", "-pthread", "-Wno-psabi", "-fvisibility=hidden")
 
 
 def library_name(variant: str) -> str:
@@ -34,16 +35,15 @@ def build(variant: str, directory: Path, *, extra: tuple[str, ...] = ()) -> Path
 
     Raises OSError without a compiler, RuntimeError with its words when it fails.
     """
-    name = os.environ.get("CXX", "c++")
-    compiler = shutil.which(name)
-    if compiler is None:
+    name, *own = shlex.split(os.environ.get("CXX", "")) or ["c++"]
+    if shutil.which(name) is None:
         raise FileNotFoundError(f"no C++ compiler: {name} not found; install one, such as g++")
     directory.mkdir(parents=True, exist_ok=True)
     target = directory / library_name(variant)
     with tempfile.TemporaryDirectory(dir=directory) as place:
         made = Path(place) / "pass.so"
-        options = (*FLAGS, *VARIANTS[variant], *extra, *LINKING)
-        command = [compiler, *options, str(SOURCES / "interface.cpp"), "-o", str(made)]
+        flags = (*FLAGS, *(f"-m{flag}" for flag in VARIANTS[variant]), *extra, *LINKING)
+        command = [name, *own, *flags, str(SOURCES / "interface.cpp"), "-o", str(made)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{name} failed: {done.stderr.strip()[:500]}")

@@ -1,7 +1,8 @@
 // What Python calls: sizes, layouts and the pass, for numbers of a kind given by bits (32, 16 or 8).
 
+#include <pthread.h>
+
 #include <mutex>
-#include <new>
 
 #include "pass.h"
 
@@ -19,12 +20,25 @@ template <class Work> auto of_kind(int64_t bits, Work work) {
 
 template <class Dense, class Attend>
 void run(const Request &request, const Step *steps, int64_t layers, int threads) {
-    static Pass<Dense, Attend> pass;
+    // never destroyed: a thread may be in it when the process ends
+    static Pass<Dense, Attend> &pass = *new Pass<Dense, Attend>;
     pass.run(request, steps, layers, threads);
+}
+
+// One pass at a time: its threads are all there are.
+std::mutex &pass_mutex() {
+    static std::mutex &mutex = []() -> std::mutex & {
+        // a fork waits for the pass under way, whose thread the child would not have
+        pthread_atfork([] { pass_mutex().lock(); }, [] { pass_mutex().unlock(); },
+                       [] { pass_mutex().unlock(); });
+        return *new std::mutex;
+    }();
+    return mutex;
 }
 
 }  // namespace
 
+#pragma GCC visibility push(default)
 extern "C" {
 
 // Columns that vectors of a layer (bias, scales, sums) are filled up to with zeros.
@@ -47,21 +61,20 @@ void litebert_lay(int64_t bits, const void *weights, int64_t in, int64_t out, vo
     });
 }
 
-// 0, or 1 when there is not enough memory; x is overwritten with the result.
+// 0, or 1 without enough memory or threads; x is overwritten with the result.
 int litebert_pass(int64_t bits, const Request *request, const Step *steps, int64_t layers,
                   int64_t threads) {
-    // one pass at a time: its threads are all there are
-    static std::mutex mutex;
-    std::lock_guard<std::mutex> lock(mutex);
+    std::lock_guard<std::mutex> lock(pass_mutex());
     try {
         switch (bits) {
         case 32: run<Float32, Float32>(*request, steps, layers, threads); break;
         case 16: run<BFloat16, Half>(*request, steps, layers, threads); break;
         default: run<Int8, Half>(*request, steps, layers, threads);
         }
-    } catch (const std::bad_alloc &) {
+    } catch (...) {
         return 1;
     }
     return 0;
 }
 }
+#pragma GCC visibility pop

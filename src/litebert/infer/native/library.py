@@ -10,10 +10,8 @@ from pathlib import Path
 
 from litebert.infer.native.build import SOURCES, VARIANTS, build, library_name
 
-_NEEDED = {
-    "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni", "avx512_bf16"},
-    "avx2": {"avx2", "fma", "bmi2"},
-}
+# The kernel's names for some of what compilers call otherwise.
+_KERNEL = {"avx512vnni": "avx512_vnni", "avx512bf16": "avx512_bf16"}
 
 
 class Product(Structure):
@@ -26,7 +24,7 @@ class Product(Structure):
         ("scales", c_void_p),
         ("sums", c_void_p),
         ("bias", c_void_p),
-        ("divide", c_void_p),
+        ("factors", c_void_p),
     ]
 
 
@@ -93,17 +91,29 @@ def native_library() -> ctypes.CDLL | None:
     variant = variant_of_processor()
     if variant is None:
         return None
-    name = library_name(variant)
-    cached = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "litebert"
-    for place in (SOURCES, cached):
-        if (place / name).is_file():
-            return open_library(place / name)
-    try:
-        place = SOURCES if os.access(SOURCES, os.W_OK) else cached
-        return open_library(build(variant, place))
-    except (OSError, RuntimeError) as error:
-        warnings.warn(f"answers come from PyTorch, more slowly: {error}", stacklevel=2)
-        return None
+    reasons = []
+    for place in (SOURCES, _cache):
+        try:
+            return _found_or_built(variant, place() if callable(place) else place)
+        except (OSError, RuntimeError) as error:
+            reasons.append(str(error))
+    warnings.warn(f"answers come from PyTorch, more slowly: {reasons[-1]}", stacklevel=2)
+    return None
+
+
+def _found_or_built(variant: str, place: Path) -> ctypes.CDLL:
+    """Raises OSError or RuntimeError where a library can be neither opened nor built."""
+    built = place / library_name(variant)
+    if built.is_file():
+        try:
+            return open_library(built)
+        except OSError:  # made for another C library: built again, here or elsewhere
+            pass
+    return open_library(build(variant, place))
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "litebert"
 
 
 def variant_of_processor() -> str | None:
@@ -112,4 +122,11 @@ def variant_of_processor() -> str | None:
         return None
     words = Path("/proc/cpuinfo").read_text("utf-8").split("flags", 1)[-1].split("\n", 1)[0]
     flags = set(words.split())
-    return next((name for name in VARIANTS if _NEEDED[name] <= flags), None)
+    return next(
+        (
+            name
+            for name, needed in VARIANTS.items()
+            if flags.issuperset(_KERNEL.get(flag, flag) for flag in needed)
+        ),
+        None,
+    )

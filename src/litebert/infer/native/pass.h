@@ -150,6 +150,9 @@ template <class Dense, class Attend> class Pass {
             spaces_.push_back(std::make_unique<AttentionSpace<Attend>>());
             works_.push_back(std::make_unique<Workspace>());
         }
+        int64_t longest = 0;
+        for (int64_t i = 0; i < request.sequences; i++) longest = std::max(longest, at[i + 1] - at[i]);
+        for (auto &space : spaces_) space->grow(hidden_ / request.heads, longest);
         const int64_t most = std::max<int64_t>(CHUNK, FEW * threads);
         const int64_t widest = std::max(hidden_, step.feed_forward->inner.out);
         for (auto &work : works_) {
@@ -250,7 +253,7 @@ template <class Dense, class Attend> class Pass {
         char *to = part.space.operand.template get<char>() + row * steps_of<Dense>(product.in) * 4;
         if constexpr (Dense::NUMBERS == 4)
             part.space.scales.template get<RowScale>()[row] =
-                put_row(from, product.in, product.divide, reinterpret_cast<int8_t *>(to));
+                put_row(from, product.in, product.factors, reinterpret_cast<int8_t *>(to));
         else if constexpr (Dense::NUMBERS == 2)
             put_row(from, product.in, reinterpret_cast<uint16_t *>(to));
     }

@@ -25,7 +25,7 @@ struct Product {
     const float *scales;   // int8: of every column; nullptr otherwise
     const int32_t *sums;   // int8: of the weights of every column
     const float *bias;     // of up_to(out, PANEL) columns, as scales and sums are
-    const float *divide;   // int8: reciprocals that rows are multiplied with first, or nullptr
+    const float *factors;   // int8: what rows are multiplied with first, or nullptr
 };
 
 // How a row was rounded to int8: x = lowest + scale (q + 128), and the sum of q.
@@ -81,7 +81,8 @@ constexpr int64_t MOST = 48;
 template <class Kind, class Done>
 inline void rows_times_panel(const char *rows, int64_t stride, int64_t count, const char *panel,
                              int64_t steps, Done done) {
-    typename Kind::Sum sums[MOST][VECTORS] = {};
+    typename Kind::Sum sums[MOST][VECTORS];
+    std::memset(sums, 0, count * sizeof sums[0]);
     for (int64_t begin = 0; begin < steps; begin += BLOCK) {
         const int64_t length = std::min(BLOCK, steps - begin);
         int64_t row = 0;

@@ -12,38 +12,39 @@ namespace litebert {
 
 inline void put_row(const float *from, int64_t count, uint16_t *to) {
     int64_t i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        Ints bits = bf16_halves(load(from + i));
-        for (int lane = 0; lane < LANES; lane++)
-            to[i + lane] = static_cast<uint16_t>(static_cast<uint32_t>(bits[lane]) >> 16);
-    }
+    for (; i + LANES <= count; i += LANES) put(to + i, load(from + i));
     for (; i < count; i++) to[i] = bf16(from[i]);
     if (count % 2) to[count] = 0;
 }
 
-// Rounded between its own least and largest number, after `divide` where there is one.
-inline RowScale put_row(const float *from, int64_t count, const float *divide, int8_t *to) {
+// Rounded between its own least and largest number, after `factors` where there is one.
+inline RowScale put_row(const float *from, int64_t count, const float *factors, int8_t *to) {
     float low = INFINITY, high = -INFINITY;
     int64_t i = 0, full = count / LANES * LANES;
-    Floats lows = all(INFINITY), highs = all(-INFINITY);
+    // comparisons forget a NaN; 0 times it is one
+    Floats lows = all(INFINITY), highs = all(-INFINITY), bad{};
+    float worst = 0;
     for (; i < full; i += LANES) {
         Floats x = load(from + i);
-        if (divide) x = x * load(divide + i);
+        if (factors) x = x * load(factors + i);
         lows = smaller(lows, x);
         highs = larger(highs, x);
+        bad += x * 0.0f;
     }
     if (full) low = -largest(-lows), high = largest(highs);
     for (; i < count; i++) {
-        float x = divide ? from[i] * divide[i] : from[i];
+        float x = factors ? from[i] * factors[i] : from[i];
         low = x < low ? x : low;
         high = x > high ? x : high;
+        worst += x * 0.0f;
     }
+    low += worst + sum(bad);
     // a row of one value has no width; any scale gives it back
     const float scale = high > low ? (high - low) / 255.0f : 1.0f, factor = 1.0f / scale;
     Ints totals{};
     for (i = 0; i < full; i += LANES) {
         Floats x = load(from + i);
-        if (divide) x = x * load(divide + i);
+        if (factors) x = x * load(factors + i);
         Ints q = rounded((x - low) * factor) - 128;
         totals += q;
         typedef int8_t Bytes __attribute__((vector_size(LANES)));
@@ -53,7 +54,7 @@ inline RowScale put_row(const float *from, int64_t count, const float *divide, i
     int32_t total = 0;
     for (int lane = 0; lane < LANES; lane++) total += totals[lane];
     for (; i < count; i++) {
-        float x = divide ? from[i] * divide[i] : from[i];
+        float x = factors ? from[i] * factors[i] : from[i];
         int32_t q = static_cast<int32_t>(std::nearbyint((x - low) * factor)) - 128;
         total += q;
         to[i] = static_cast<int8_t>(q);

@@ -71,7 +71,7 @@ inline Ints rounded(Floats x) {
 }
 
 // exp to two units in the last place: 2^n times a polynomial for what is left (coefficients of a
-// minimax fit over [-ln 2 / 2, ln 2 / 2]); 0 below -87, the largest argument is 88.
+// minimax fit over [-ln 2 / 2, ln 2 / 2]); arguments outside -87 to 88 count as those, NaN as -87.
 inline Floats exponential(Floats x) {
     x = smaller(larger(x, all(-87.0f)), all(88.0f));
     Ints n = rounded(x * 1.44269504f);
@@ -86,7 +86,7 @@ inline Floats exponential(Floats x) {
     return p * as_floats((n + 127) << 23);
 }
 
-// bf16 of the nearest value, halves to even, two numbers a lane: those of `low` in the lower half.
+// bf16 of the nearest value, halves to even, in the upper half of each lane.
 inline Ints bf16_halves(Floats x) {
     Ints bits = as_ints(x);
     Ints odd = (bits >> 16) & 1;
@@ -97,6 +97,15 @@ inline uint16_t bf16(float x) {
     uint32_t bits;
     std::memcpy(&bits, &x, 4);
     return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+inline void put(float *at, Floats x) { store(at, x); }
+inline void put(uint16_t *at, Floats x) {
+    Ints bits = bf16_halves(x);
+    typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
+    typedef uint32_t Bits __attribute__((vector_size(4 * LANES)));
+    Halves halves = __builtin_convertvector(reinterpret_cast<Bits>(bits) >> 16, Halves);
+    std::memcpy(at, &halves, sizeof halves);
 }
 
 // The kinds of numbers that products take. `dot` adds to every lane the product of its four bytes

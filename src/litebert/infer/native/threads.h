@@ -8,7 +8,6 @@
 #include <atomic>
 #include <condition_variable>
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -17,8 +16,8 @@
 
 namespace litebert {
 
-// Turns of waiting before a thread lets others have its core: some tens of microseconds.
-constexpr int SPINS = 20000;
+// Turns of waiting before a thread lets others have its core: a tenth of a millisecond or less.
+constexpr int SPINS = 2000;
 
 // All of some threads meet here, again and again.
 class Meeting {
@@ -46,12 +45,14 @@ class Team {
   public:
     // A team of so many, the caller among them; the same one again while the number stays.
     static Team &of(int count) {
-        static std::unique_ptr<Team> team;
+        // never ended with the process: threads may be at work then, or be another process's
+        static Team *team = nullptr;
         // threads do not survive a fork: the child leaves the team alone and makes its own
-        if (team && team->process_ != getpid()) team.release();
+        if (team && team->process_ != getpid()) team = nullptr;
         if (!team || team->count_ != count) {
-            team.reset();
-            team.reset(new Team(count));
+            delete team;
+            team = nullptr;
+            team = new Team(count);
         }
         return *team;
     }
@@ -71,7 +72,20 @@ class Team {
             spins < SPINS ? _mm_pause() : static_cast<void>(sched_yield());
     }
 
-    ~Team() {
+    ~Team() { end(); }
+
+  private:
+    explicit Team(int count) : count_(count), process_(getpid()) {
+        try {
+            for (int number = 1; number < count; number++)
+                threads_.emplace_back([this, number] { serve(number); });
+        } catch (...) {
+            end();
+            throw;
+        }
+    }
+
+    void end() {
         {
             std::lock_guard<std::mutex> lock(mutex_);
             over_ = true;
@@ -79,12 +93,6 @@ class Team {
         }
         begun_.notify_all();
         for (std::thread &thread : threads_) thread.join();
-    }
-
-  private:
-    explicit Team(int count) : count_(count), process_(getpid()) {
-        for (int number = 1; number < count; number++)
-            threads_.emplace_back([this, number] { serve(number); });
     }
 
     void serve(int number) {
@@ -105,12 +113,12 @@ class Team {
 
     const int count_;
     const pid_t process_;
-    std::vector<std::thread> threads_;
     std::mutex mutex_;
     std::condition_variable begun_;
     const std::function<void(int)> *work_ = nullptr;
     std::atomic<int> round_{0}, left_{0};
     bool over_ = false;
+    std::vector<std::thread> threads_;
 };
 
 }  // namespace litebert
