@@ -7,21 +7,23 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 import tyro
 
 from litebert.cli.example_file import columns_of, read_examples
 from litebert.cli.model_argument import open_fine_tuned
 from litebert.cli.text_table import print_table
 from litebert.errors import InputError
-from litebert.infer.exits import Exits, calibrate, outcome
+from litebert.infer.exits import (
+    Exits,
+    calibrate,
+    head_of_classes,
+    outcome,
+    shares_by_layer,
+)
 from litebert.infer.prepare import Precision, arithmetic_of
 from litebert.interop.load import model_directory, weights_of
 from litebert.interop.task_models import FineTuned
-from litebert.model.task_heads import SequenceHead
-from litebert.tasks.answering import BATCH_TOKENS
 from litebert.tasks.problems import Problems
-from litebert.tasks.units import batches_by_length, collate
 from litebert.train.evaluation import wilson_interval
 
 
@@ -118,23 +120,14 @@ def main(argv: list[str]) -> int:
 
 def _shares(tuned: FineTuned, settings: Settings) -> np.ndarray:
     """Probabilities after every layer for every row of the file: (L, N, C)."""
-    kind, head = tuned.kind, tuned.model.head
-    if kind.kind != "classification" or not isinstance(head, SequenceHead):
-        raise InputError(f"{settings.model}: early answers are for classes, not for {kind.kind}")
+    head_of_classes(tuned)  # said before a file is read
     problems = Problems()
     columns = columns_of(settings.model, settings.columns)
     examples: Any = read_examples(Path(settings.file), tuned, columns, problems)
-    units = kind.units(examples, tuned.tokenizer, problems)
+    units = tuned.kind.units(examples, tuned.tokenizer, problems)
     for line in problems.lines():
         print(f"warning: {line}", file=sys.stderr)
-    device = next(tuned.model.parameters()).device
-    model = tuned.model.eval()
-    found = np.zeros((len(model.encoder.layers()), len(units), len(kind.labels)))
-    with torch.inference_mode():
-        for batch in batches_by_length([unit.length for unit in units], limit=BATCH_TOKENS):
-            scores = model.at_every_depth(collate([units[n] for n in batch]).to(device))
-            found[:, batch] = torch.stack(scores).softmax(-1).cpu().numpy()
-    return found
+    return shares_by_layer(tuned, units)
 
 
 def _measured(exits: Exits, shares: np.ndarray) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import torch
 from litebert.errors import InputError
 from litebert.hardware import choose_device
 from litebert.infer.depth_batching import DepthBatcher
-from litebert.infer.exits import EXITS, ExitRule, Exits
+from litebert.infer.exits import EXITS, ExitRule, Exits, head_of_classes
 from litebert.infer.fill_mask import MaskAnswer, fill_mask
 from litebert.infer.policies import Static
 from litebert.infer.predict import predict
@@ -25,7 +25,6 @@ from litebert.infer.prepare import Precision, arithmetic_of, prepare
 from litebert.interop.load import SENTENCE_WEIGHTS, load, model_directory, tokenizer_of
 from litebert.interop.task_models import FineTuned, is_task_model, load_task_model
 from litebert.model.encoder import Model
-from litebert.model.task_heads import SequenceHead
 from litebert.model.windows import Windows
 from litebert.tasks.answering import BATCH_TOKENS
 from litebert.tasks.columns import Columns
@@ -188,11 +187,9 @@ class Engine:
     def _early(self, layers: list[int]) -> Callable[[Sequence[Unit]], list]:
         """Answers units as soon as the model is sure; `layers` gets how many each took."""
         assert self.tuned is not None
-        kind, head = self.tuned.kind, self.tuned.model.head
+        kind, head = self.tuned.kind, head_of_classes(self.tuned)
         if self.exits is None:
             raise InputError("no early answers were calibrated: litebert exits does that")
-        if kind.kind != "classification" or not isinstance(head, SequenceHead):
-            raise InputError(f"early answers are for classification, and this is {kind.kind}")
         if self.exits.precision != self.precision:
             raise InputError(
                 f"early answers were calibrated in {self.exits.precision} and this engine computes "

@@ -14,12 +14,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from litebert.errors import InputError
 from litebert.files import as_json, write_atomically
 from litebert.interop.load import weights_of
+from litebert.interop.task_models import FineTuned
 from litebert.model.task_heads import SequenceHead
+from litebert.tasks.answering import BATCH_TOKENS
+from litebert.tasks.units import Unit, batches_by_length, collate
 
 EXITS = "exits.json"
 CARD_HEAD = "## Early answers"
@@ -156,6 +160,30 @@ def outcome(shares_LNC: np.ndarray, *, patience: int, margin: float) -> tuple[in
     left = exit_layers(shares_LNC, patience=patience, margin=margin)
     answers = shares_LNC[left - 1, np.arange(len(left))].argmax(-1)
     return int((answers != shares_LNC[-1].argmax(-1)).sum()), float(left.mean())
+
+
+def head_of_classes(tuned: FineTuned) -> SequenceHead:
+    """The head of a model that can leave early; raises InputError for one that gives no class."""
+    kind, head = tuned.kind.kind, tuned.model.head
+    if kind != "classification" or not isinstance(head, SequenceHead):
+        raise InputError(f"early answers are for classes, and this model's task is {kind}")
+    return head
+
+
+@torch.inference_mode()
+def shares_by_layer(tuned: FineTuned, units: Sequence[Unit]) -> np.ndarray:
+    """Probabilities after every layer: (L, N, C), N in the order of `units`.
+
+    Raises InputError for a model that gives no class.
+    """
+    head_of_classes(tuned)
+    model = tuned.model.eval()
+    device = next(model.parameters()).device
+    found = np.zeros((len(model.encoder.layers()), len(units), len(tuned.kind.labels)))
+    for batch in batches_by_length([unit.length for unit in units], limit=BATCH_TOKENS):
+        scores = model.at_every_depth(collate([units[n] for n in batch]).to(device))
+        found[:, batch] = torch.stack(scores).softmax(-1).cpu().numpy()
+    return found
 
 
 class ExitRule:
