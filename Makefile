@@ -21,8 +21,9 @@ setup: .venv/installed-dev
 quickstart: .venv/installed
 	$(BIN)/litebert quickstart
 
+# A process for each core, up to four: tests compute on one thread each.
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses logical --maxprocesses 4 --dist worksteal
 
 # Kills, full disks, damaged files, NaN, lost ranks: all of it, the slow ones too.
 test-faults: .venv/installed-dev

@@ -3,14 +3,16 @@
     python benchmarks/depth_batching.py [--model RUN --exits] [--texts DATA] [--requests 300]
 
 Requests arrive by a Poisson process at shares of what static batches manage in a closed loop, and
-nothing waits for answers. Lengths are all one, and with --texts DATA also those of the texts of
-DATA/glue. With --exits answers leave as exits.json of the model calibrated (litebert
-exits), else after all layers; without --model an albert-base of random weights. JSON lines for
-every policy, load, lengths and exits: latencies from the arrival that was due, answers a second
-and layers, each beside static batches.
+nothing waits for answers. With --model they are the development rows of its task as they are, and
+repeated or cut to one length; without it random words to an albert-base of random weights, all of
+one length, and with --texts DATA also of the lengths of the texts of DATA/glue. With --exits every
+load is run twice: answers after all layers, and as soon as exits.json of the model (litebert
+exits) lets them go. JSON lines for every policy, load, lengths and exits: latencies from the
+arrival that was due, answers a second and layers, each beside static batches.
 """
 
 import argparse
+import itertools
 import random
 import statistics
 import time
@@ -20,13 +22,15 @@ from pathlib import Path
 import numpy as np
 
 import litebert
+from litebert.cli.labelled_rows import labelled_rows
 from litebert.infer.depth_batching import DepthBatcher
-from litebert.infer.exits import ExitRule, Exits
+from litebert.infer.exits import ExitRule, Exits, head_of_classes
 from litebert.infer.policies import DepthContinuous, LengthSorted, Policy, Static
 from litebert.infer.prepare import prepare
 from litebert.infer.step_time import StepTime, measure_step_time
 from litebert.interop.load import model_directory
-from litebert.interop.task_models import load_task_model
+from litebert.interop.task_models import FineTuned, load_task_model
+from litebert.model.encoder import Model
 from litebert.tasks.columns import Columns
 from litebert.tasks.problems import Problems
 from litebert.tasks.registry import task_of
@@ -88,54 +92,93 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "int8"), default="auto")
     arguments = parser.parse_args()
-    rule = None
+    if arguments.exits and not arguments.model:
+        parser.error("--exits is for a --model")
+    draw, rules = random.Random(0), [None]
     if arguments.model:
         tuned = load_task_model(model_directory(arguments.model))
+        streams = rows_of_task(arguments.model, tuned, draw, arguments.requests)
         model = tuned.model.encoder
         if arguments.exits:
             exits = Exits.read(model_directory(arguments.model))
-            rule = ExitRule(exits, tuned.model.head)
+            rules.append(ExitRule(exits, head_of_classes(tuned)))
     else:
         model = litebert.build(litebert.PRESETS["albert-base"])
+        lengths = {"fixed": [FIXED_LENGTH] * arguments.requests}
+        if arguments.texts:
+            lengths["texts"] = lengths_of_texts(arguments.texts, draw, arguments.requests)
+        streams = {
+            name: [
+                TokenSequence([2, *draw.choices(range(5, 1000), k=length - 2), 3], length)
+                for length in found
+            ]
+            for name, found in lengths.items()
+        }
     model = prepare(model, arguments.precision, source=arguments.model)
     step = measure_step_time(model)
-    draw = random.Random(0)
-    streams = {"fixed": [FIXED_LENGTH] * arguments.requests}
-    if arguments.texts:
-        streams["texts"] = lengths_of_texts(arguments.texts, draw, arguments.requests)
-    for name, lengths in streams.items():
-        asked = [
-            TokenSequence([2, *draw.choices(range(5, 1000), k=length - 2), 3], length)
-            for length in lengths
-        ]
-        closed = DepthBatcher(model, policies(step, max(lengths))["static"])
+    for name, asked in streams.items():
+        longest = max(len(sequence.tokens) for sequence in asked)
+        closed = DepthBatcher(model, policies(step, longest)["static"])
         _, seconds, _ = serve(closed, [0.0] * len(asked), asked, leave=False)
-        capacity = len(asked) / seconds
-        for load in LOADS:
-            found: dict[str, dict[str, list[float]]] = {}
-            for run in range(arguments.runs):
-                waits = np.random.default_rng(run).exponential(1 / (load * capacity), len(asked))
-                due = np.cumsum(waits).tolist()
-                for policy, chosen in policies(step, max(lengths)).items():
-                    batcher = DepthBatcher(model, chosen, leave=rule)
-                    latencies, seconds, layers = serve(batcher, due, asked, leave=rule is not None)
-                    measured = {
-                        "p50, ms": 1000 * float(np.quantile(latencies, 0.5)),
-                        "p99, ms": 1000 * float(np.quantile(latencies, 0.99)),
-                        "answers a second": len(asked) / seconds,
-                        "layers": layers,
-                    }
-                    for unit, value in measured.items():
-                        found.setdefault(policy, {}).setdefault(unit, []).append(value)
-            for policy, values in found.items():
-                for unit, runs in values.items():
-                    case = f"{policy} {load:.0%} {name}" + (" exits" if rule else "")
-                    peer = statistics.median(found["static"][unit])
-                    print(
-                        line("depth_batching", case=case, unit=unit, runs=runs, peer="static",
-                             peer_value=peer),
-                        flush=True,
-                    )  # fmt: skip
+        for load, rule in itertools.product(LOADS, rules):
+            rate = load * len(asked) / seconds
+            compare(model, step, asked, rate, rule, f"{load:.0%} {name}", arguments.runs)
+
+
+def compare(
+    model: Model,
+    step: StepTime,
+    asked: Sequence[TokenSequence],
+    rate: float,
+    rule: ExitRule | None,
+    case: str,
+    count: int,
+) -> None:
+    """Run every policy on the same arrivals, `rate` a second, and print its lines."""
+    longest = max(len(sequence.tokens) for sequence in asked)
+    found: dict[str, dict[str, list[float]]] = {}
+    for run in range(count):
+        due = np.cumsum(np.random.default_rng(run).exponential(1 / rate, len(asked))).tolist()
+        for policy, chosen in policies(step, longest).items():
+            batcher = DepthBatcher(model, chosen, leave=rule)
+            latencies, seconds, layers = serve(batcher, due, asked, leave=rule is not None)
+            measured = {
+                "p50, ms": 1000 * float(np.quantile(latencies, 0.5)),
+                "p99, ms": 1000 * float(np.quantile(latencies, 0.99)),
+                "answers a second": len(asked) / seconds,
+                "layers": layers,
+            }
+            for unit, value in measured.items():
+                found.setdefault(policy, {}).setdefault(unit, []).append(value)
+    for policy, values in found.items():
+        for unit, runs in values.items():
+            print(
+                line(
+                    "depth_batching",
+                    case=f"{policy} {case}" + (" exits" if rule else ""),
+                    unit=unit,
+                    runs=runs,
+                    peer="static",
+                    peer_value=round(statistics.median(found["static"][unit]), 3),
+                ),
+                flush=True,
+            )
+
+
+def rows_of_task(
+    run: str, tuned: FineTuned, draw: random.Random, count: int
+) -> dict[str, list[TokenSequence]]:
+    """Development rows of a run as they are, and again and again up to one length."""
+    problems = Problems()
+    (part, *_) = labelled_rows(run, tuned, None, problems).values()
+    units = tuned.kind.units(part.examples, tuned.tokenizer, problems)
+    rows = [unit.sequences[0] for unit in draw.choices(units, k=count)]
+    fixed = []
+    for row in rows:
+        words = row.tokens[1:-1]
+        words = (words * (FIXED_LENGTH // len(words) + 1))[: FIXED_LENGTH - 2]
+        fixed.append(TokenSequence([row.tokens[0], *words, row.tokens[-1]], FIXED_LENGTH))
+    return {"fixed": fixed, "texts": rows}
 
 
 if __name__ == "__main__":
