@@ -231,5 +231,5 @@ def test_pairs_and_rows_of_other_kinds(tmp_path):
     assert line["prediction"] in TEXTS[1]
     save_exits(tmp_path / "span/tuned")
     span = Engine.load(tmp_path / "span/tuned", precision="fp32")
-    with pytest.raises(InputError, match="for classification"):
+    with pytest.raises(InputError, match="for classes"):
         span.predict([{"question": "w1?", "context": TEXTS[1]}], early=True)

@@ -1,7 +1,6 @@
 """Pseudo-log-likelihoods against transformers one mask at a time, and BLiMP's way of counting."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,16 +12,11 @@ from litebert.cli.main import main
 from litebert.errors import InputError
 from litebert.tasks.blimp import MinimalPair, read_blimp, score_blimp
 from litebert.tasks.pseudo_likelihood import pseudo_log_likelihoods
+from shared_data import SHARED
 
-SHARED = Path(__file__).resolve().parents[3] / "shared/data"
 SHAPE = litebert.ModelConfig(
     hidden_size=16, heads=2, depth=2, inner_size=32, embedding_size=8, vocab_size=30000
 )
-
-
-@pytest.fixture(scope="module")
-def albert():
-    return litebert.load_tokenizer(SHARED / "vocab/albert-30k-clean.model")
 
 
 @pytest.fixture(scope="module")

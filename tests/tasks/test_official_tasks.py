@@ -8,7 +8,6 @@ import json
 import re
 import string
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,18 +15,17 @@ from definitions import accuracy, f1, matthews, pearson, span_f1, spearman
 
 import litebert
 from litebert.cli.main import main
+from shared_data import SHARED
 
-SHARED = Path(__file__).resolve().parents[3] / "shared/data"
 SHAPE = litebert.ModelConfig(
     hidden_size=32, heads=2, depth=2, inner_size=64, embedding_size=16, vocab_size=30000
 )
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
+def encoder(albert, tmp_path_factory):
     place = tmp_path_factory.mktemp("encoder")
-    tokenizer = litebert.load_tokenizer(SHARED / "vocab/albert-30k-clean.model")
-    litebert.save(litebert.build(SHAPE, seed=1), tokenizer, place)
+    litebert.save(litebert.build(SHAPE, seed=1), albert, place)
     return place
 
 

@@ -1,7 +1,6 @@
 """Every reader takes the real files whole and names every row it cannot use."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,8 @@ from litebert.tasks.race import level_of, read_race
 from litebert.tasks.registry import task_of
 from litebert.tasks.squad import read_squad
 from litebert.tasks.table_files import read_rows
+from shared_data import SHARED, needs_data
 
-DATA = Path(__file__).resolve().parents[3] / "shared/data"
 # rows by the table of the data's README
 GLUE_ROWS = {
     ("cola", "train"): 7235,
@@ -32,24 +31,26 @@ GLUE_ROWS = {
 }
 
 
+@needs_data
 @pytest.mark.parametrize(("name", "split"), GLUE_ROWS)
 def test_glue_files_whole(name, split):
     problems = Problems()
-    path = DATA / "glue" / GLUE[name].folder / f"{split}.tsv"
+    path = SHARED / "glue" / GLUE[name].folder / f"{split}.tsv"
     data = read_glue(path, GLUE[name], problems, labelled=True)
     assert len(data) == GLUE_ROWS[name, split]
     assert not problems.lines()
     assert all(example.first.strip() for example in data.examples)
 
 
+@needs_data
 def test_glue_columns_are_the_right_ones():
-    data = read_glue(DATA / "glue/MRPC/train.tsv", GLUE["mrpc"], Problems(), labelled=True)
+    data = read_glue(SHARED / "glue/MRPC/train.tsv", GLUE["mrpc"], Problems(), labelled=True)
     assert data.examples[0].first.startswith('Amrozi accused his brother, whom he called "the wit')
     assert data.examples[0].second.startswith('Referring to him as only "the witness"')
     assert data.examples[0].label == 1
-    entailed = read_glue(DATA / "glue/RTE/train.tsv", GLUE["rte"], Problems(), labelled=True)
+    entailed = read_glue(SHARED / "glue/RTE/train.tsv", GLUE["rte"], Problems(), labelled=True)
     assert (entailed.examples[0].label, entailed.labels[1]) == (1, "not_entailment")
-    scores = read_glue(DATA / "glue/STS-B/dev.tsv", GLUE["sts-b"], Problems(), labelled=True)
+    scores = read_glue(SHARED / "glue/STS-B/dev.tsv", GLUE["sts-b"], Problems(), labelled=True)
     assert 0 <= min(e.label for e in scores.examples) <= max(e.label for e in scores.examples) <= 5
 
 
@@ -67,13 +68,14 @@ def test_submission_of_a_test_file(tmp_path):
     )
 
 
+@needs_data
 @pytest.mark.parametrize(
     ("file", "questions", "unanswerable"),
     [("v1.1/dev-v1.1", 501, 0), ("v2.0/dev-v2.0", 1200, 699), ("xquad/xquad.en", 558, 0)],
 )
 def test_squad_files_whole(file, questions, unanswerable):
     problems = Problems()
-    data = read_squad(DATA / f"squad/{file}.json", problems)
+    data = read_squad(SHARED / f"squad/{file}.json", problems)
     assert len(data) == questions
     assert sum(not example.answers for example in data.examples) == unanswerable
     assert not problems.lines()
@@ -103,9 +105,10 @@ def test_answers_outside_the_context_are_named(tmp_path):
         read_squad(path, Problems(strict=True))
 
 
+@needs_data
 def test_race_both_layouts(tmp_path):
-    lines = (DATA / "race/RACE/dev/high/all.txt").read_text().splitlines()
-    joined = read_race(DATA / "race/RACE/dev", Problems())
+    lines = (SHARED / "race/RACE/dev/high/all.txt").read_text().splitlines()
+    joined = read_race(SHARED / "race/RACE/dev", Problems())
     assert len(joined) == 100
     assert {level_of(example) for example in joined.examples} == {"high"}
     folder = tmp_path / "dev/high"
@@ -120,15 +123,16 @@ def test_race_both_layouts(tmp_path):
     assert len(high(file, Problems(), Columns(), (), True)) > 1
     with pytest.raises(InputError, match="no questions of the level middle"):
         middle(file, Problems(), Columns(), (), True)
-    three = middle(DATA / "race/DREAM/dev.jsonl", Problems(), Columns(), (), True)
+    three = middle(SHARED / "race/DREAM/dev.jsonl", Problems(), Columns(), (), True)
     assert (len(three), {len(e.options) for e in three.examples}) == (2040, {3})
     assert {e.label for e in three.examples} == {0, 1, 2}
 
 
+@needs_data
 def test_conll_whole():
     problems = Problems()
-    train = read_conll(DATA / "ner/wnut17/train.conll", problems)
-    dev = read_conll(DATA / "ner/wnut17/dev.conll", problems, labels=train.labels)
+    train = read_conll(SHARED / "ner/wnut17/train.conll", problems)
+    dev = read_conll(SHARED / "ner/wnut17/dev.conll", problems, labels=train.labels)
     assert [len(train), len(dev)] == [3394, 1009]
     assert sum(len(e.words) for e in train.examples) == 62730
     assert sum(len(e.words) for e in dev.examples) == 15733

@@ -1,12 +1,9 @@
 """Windows show every answer, and decoding finds what trying all spans finds."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-import litebert
 from litebert.model.task_heads import SpanScores
 from litebert.tasks.example import Answer, SpanExample
 from litebert.tasks.problems import Problems
@@ -14,13 +11,7 @@ from litebert.tasks.span_decoding import Candidate, best_spans
 from litebert.tasks.spans import NOWHERE, Spans, Window
 from litebert.tasks.squad import read_squad
 from litebert.tasks.squad_score import normalise
-
-SHARED = Path(__file__).resolve().parents[3] / "shared/data"
-
-
-@pytest.fixture(scope="module")
-def albert():
-    return litebert.load_tokenizer(SHARED / "vocab/albert-30k-clean.model")
+from shared_data import SHARED
 
 
 def test_tokens_give_every_answer_of_squad_back(albert):

@@ -1,13 +1,9 @@
 """What a model is given: pairs cut as Google cuts them, words with their tags, options as one."""
 
-from pathlib import Path
-
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import litebert
 from litebert.tasks.choices import Choices, question_with
 from litebert.tasks.conll import read_conll
 from litebert.tasks.example import ChoiceExample, TaggedExample, TextExample
@@ -15,13 +11,7 @@ from litebert.tasks.problems import Problems
 from litebert.tasks.tags import NOT_ASKED, Tags
 from litebert.tasks.texts import Texts, cut_pair
 from litebert.tasks.units import collate
-
-SHARED = Path(__file__).resolve().parents[3] / "shared/data"
-
-
-@pytest.fixture(scope="module")
-def albert():
-    return litebert.load_tokenizer(SHARED / "vocab/albert-30k-clean.model")
+from shared_data import SHARED
 
 
 @settings(max_examples=300, deadline=None, derandomize=True, database=None)
