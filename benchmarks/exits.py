@@ -1,7 +1,7 @@
 """Early answers: speed against accuracy, and the promised against the measured disagreement.
 
     python benchmarks/exits.py RUN [RUN ...] [--risks 0.005 0.01 0.02 0.05 0.1] > exits.jsonl
-    python benchmarks/exits_figure.py exits.jsonl exits.svg
+    python benchmarks/answers.py exits
 
 Each RUN was fine-tuned with every_depth=true. Its development rows are halved at random: one half
 calibrates a margin for every risk, the other, unseen, shows what is measured. Disagreement, layers

@@ -1,7 +1,7 @@
 """Time to answer one text by its length: albert-base against bert-base, warm and cold.
 
     python benchmarks/latency.py [--precisions int8 bf16] [--tokens 8 32 128] > latency.jsonl
-    python benchmarks/latency_figure.py latency.jsonl latency.svg
+    python benchmarks/answers.py latency
 
 Both run in the same engine, random weights and one block's work in each of twelve layers; ALBERT
 reads one set of weights twelve times, BERT twelve sets. They take turns; a cold call comes after a

@@ -46,7 +46,7 @@ config = litebert.ModelConfig(hidden_size=128, heads=2, depth=12, inner_size=512
                               vocab_size=60)
 model = litebert.build(config).train()
 model.compute_dtype, model.recompute = torch.bfloat16, sys.argv[1]
-batch = litebert.pack([[2, *([7] * 126), 3]] * 64)
+batch = litebert.pack([[2, *([7] * 126), 3]] * 32)
 
 def resident():
     # what was freed is not kept: the C library may hold the last block's workspace
