@@ -2,12 +2,12 @@
 
     python benchmarks/answers.py inference|memory|latency|exits|batching|windows|int8
 
-Lines come from inference.py, latency.py, exits.py, depth_batching.py and windows.py, and for int8
-from `litebert quantize --json` of fine-tuned models, a task a line.
+Lines come from inference.py, latency.py, exits.py, depth_batching.py, windows.py and int8.py.
 """
 
 import argparse
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -166,21 +166,17 @@ def windows() -> str:
 
 
 def int8() -> str:
-    """Metrics of fine-tuned models in fp32 and int8, medians over seeds, and the worst seed."""
+    """Metrics of fine-tuned models in fp32 and int8: medians over seeds, and the worst change."""
     rows = []
-    for found in read("quantize"):
-        for metric, change in found["median_change"].items():
-            split, name = metric.split(" ", 1)
-            values = [
-                [model["scores"][split][how][name] for model in found["models"]]
-                for how in ("fp32", "int8")
-            ]
-            exact, rounded = (f"{sorted(each)[len(each) // 2]:.2f}" for each in values)
-            worst = min(low - high for high, low in zip(*values, strict=True))
-            errors = [model["errors"]["plain"][-1] for model in found["models"]]
-            cells = [found["task"], name, exact, rounded, f"{change:+.2f}", f"{worst:+.2f}"]
-            rows.append([*cells, f"{sorted(errors)[len(errors) // 2]:.2%}"])
-    header = ["task", "metric", "fp32", "int8", "median change", "worst seed", "error"]
+    for found in read("int8"):
+        task, _, metric = found["case"].split(" ")
+        exact, rounded, error = (
+            statistics.median(found[name]) for name in ("fp32", "int8", "errors")
+        )
+        cells = [task, metric, str(len(found["runs"])), f"{exact:.2f}", f"{rounded:.2f}"]
+        changes = [f"{found['ours']:+.2f}", f"{min(found['runs']):+.2f}"]
+        rows.append([*cells, *changes, f"{error:.2%}"])
+    header = ["task", "metric", "seeds", "fp32", "int8", "median change", "worst", "error"]
     return markdown(header, rows)
 
 
