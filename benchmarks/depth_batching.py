@@ -2,17 +2,16 @@
 
     python benchmarks/depth_batching.py [--model RUN --exits] [--texts DATA] [--requests 300]
 
-Requests arrive by a Poisson process at shares of what static batches manage in a closed loop, and
-nothing waits for answers. With --model they are the development rows of its task as they are, and
-repeated or cut to one length; without it random words to an albert-base of random weights, all of
-one length, and with --texts DATA also of the lengths of the texts of DATA/glue. With --exits every
-load is run twice: answers after all layers, and as soon as exits.json of the model (litebert
-exits) lets them go. JSON lines for every policy, load, lengths and exits: latencies from the
-arrival that was due, answers a second and layers, each beside static batches.
+Requests arrive by a Poisson process at shares of what static batches manage in a closed loop, with
+exits where answers leave early, and nothing waits for answers. With --model they are development
+rows of its task, as they are and repeated or cut to one length; without it random words to an
+albert-base of random weights, all of one length, and with --texts DATA also of the lengths of the
+texts of DATA/glue. With --exits every load is run twice: answers after all layers, and as soon as
+exits.json of the model (litebert exits) lets them go. JSON lines for every policy, load, lengths
+and exits: latencies from the arrival that was due, answers a second and layers, beside static.
 """
 
 import argparse
-import itertools
 import random
 import statistics
 import time
@@ -118,11 +117,12 @@ def main() -> None:
     step = measure_step_time(model)
     for name, asked in streams.items():
         longest = max(len(sequence.tokens) for sequence in asked)
-        closed = DepthBatcher(model, policies(step, longest)["static"])
-        _, seconds, _ = serve(closed, [0.0] * len(asked), asked, leave=False)
-        for load, rule in itertools.product(LOADS, rules):
-            rate = load * len(asked) / seconds
-            compare(model, step, asked, rate, rule, f"{load:.0%} {name}", arguments.runs)
+        for rule in rules:
+            closed = DepthBatcher(model, policies(step, longest)["static"], leave=rule)
+            _, seconds, _ = serve(closed, [0.0] * len(asked), asked, leave=rule is not None)
+            for load in LOADS:
+                rate = load * len(asked) / seconds
+                compare(model, step, asked, rate, rule, f"{load:.0%} {name}", arguments.runs)
 
 
 def compare(
