@@ -1,30 +1,22 @@
-"""A model whose blocks run in the native pass: weights laid out once, all layers in one call.
+"""A model that answers in the native pass: weights laid out once, all layers in one call.
 
-Embeddings, pooler and heads are those of the model it was made of, in fp32.
+Embeddings and pooler go there too, in fp32; the other heads are those of the model it was made of.
 """
 
 import ctypes
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from litebert.hardware import precision_of
-from litebert.infer.native.library import (
-    AttentionWeights,
-    FeedForwardWeights,
-    Norm,
-    Product,
-    Request,
-    Step,
-    native_library,
-)
+from litebert.infer.native.library import Request, Step, native_library
+from litebert.infer.native_layers import NativeLayers
 from litebert.infer.quantized import QuantizedLinear
-from litebert.model.block import Attention, FeedForward
 from litebert.model.encoder import Model
-from litebert.model.layers import LayerNorm, Linear
+from litebert.model.heads import Pooler
 from litebert.model.packed import PackedBatch
 
 _BITS = {"fp32": 32, "bf16": 16, "int8": 8}
@@ -37,6 +29,28 @@ def has_native_pass(model: Model) -> bool:
     return on_cpu and fits and native_library() is not None
 
 
+class NativePooler(nn.Module):
+    """tanh of a dense layer on the first tokens of sequences, as model.heads.Pooler is."""
+
+    def __init__(self, pooler: Pooler, layers: NativeLayers):
+        super().__init__()
+        self._library, self._width = layers.library, pooler.dense.out_features
+        self._product = layers.product(pooler.dense, 32)
+
+    def forward(self, first_BH: Tensor) -> Tensor:
+        first_BH = first_BH.detach().float().contiguous()
+        pooled = torch.empty(len(first_BH), self._width, dtype=torch.float32, device="cpu")
+        failed = self._library.litebert_pool(
+            ctypes.byref(self._product),
+            first_BH.data_ptr(),
+            len(first_BH),
+            pooled.data_ptr(),
+            torch.get_num_threads(),
+        )
+        _check(failed)
+        return pooled
+
+
 class NativeModel(Model):
     """A model for answers alone: made of another one, whose blocks it lays out and leaves."""
 
@@ -47,7 +61,7 @@ class NativeModel(Model):
         nn.Module.__init__(self)
         self.config, self.plan = model.config, model.plan
         self.fresh_weights, self.windows, self.recompute = model.fresh_weights, None, "nothing"
-        self.embeddings, self.pooler = model.embeddings, model.pooler
+        self.embeddings = model.embeddings
         self.mlm_head, self.sentence_head = model.mlm_head, model.sentence_head
         # laid out below, and not kept twice
         self.attentions, self.feed_forwards = nn.ModuleList(), nn.ModuleList()
@@ -61,10 +75,52 @@ class NativeModel(Model):
             "int8" if rounded else precision_of(model.compute_dtype)
         )
         self._bits = _BITS[self.arithmetic]
-        self._kept: list[Tensor] = []
-        self._attentions = [self._attention(each) for each in model.attentions]
-        self._feed_forwards = [self._feed_forward(each) for each in model.feed_forwards]
+        self._layers = NativeLayers(found)
+        self.pooler = NativePooler(model.pooler, self._layers)
+        self._tables = self._layers.embeddings(model.embeddings)
+        attentions = [self._layers.attention(each, self._bits) for each in model.attentions]
+        feed_forwards = [self._layers.feed_forward(each, self._bits) for each in model.feed_forwards]
+
+        @cache
+        def steps_of(numbers: tuple[tuple[int, int], ...]) -> ctypes.Array[Step]:
+            return (Step * len(numbers))(
+                *(
+                    Step(ctypes.pointer(attentions[a]), ctypes.pointer(feed_forwards[f]))
+                    for a, f in numbers
+                )
+            )
+
+        self._steps_of = steps_of
         self.eval()
+
+    def filled(self, packed: PackedBatch) -> PackedBatch:
+        """The batch as it is: the pass takes any number of tokens."""
+        return packed
+
+    def embed(self, packed: PackedBatch) -> tuple[Tensor, PackedBatch]:
+        """What the first layer gets, (T, H) fp32, and the batch.
+
+        Raises InputError for sequences longer than max_positions, IndexError for unknown ids.
+        """
+        self.check_lengths(packed)
+        x_TH = torch.empty(
+            len(packed.tokens), self.config.hidden_size, dtype=torch.float32, device="cpu"
+        )
+        ids = [
+            each.to(torch.int64).contiguous()
+            for each in (packed.tokens, packed.segments, packed.positions)
+        ]
+        failed = self._library.litebert_embed(
+            ctypes.byref(self._tables),
+            *(each.data_ptr() for each in ids),
+            len(x_TH),
+            x_TH.data_ptr(),
+            torch.get_num_threads(),
+        )
+        if failed == 2:
+            raise IndexError("an id of a token, segment or position that the model does not have")
+        _check(failed)
+        return x_TH, packed
 
     def _through(
         self,
@@ -73,7 +129,7 @@ class NativeModel(Model):
         layers: Sequence[tuple[tuple[int, int], ...]],
         rows: Tensor | None,
     ) -> Tensor:
-        return self._pass(x_TH, packed, [step for layer in layers for step in layer], rows)
+        return self._pass(x_TH, packed, tuple(step for layer in layers for step in layer), rows)
 
     def apply_step(
         self,
@@ -85,25 +141,25 @@ class NativeModel(Model):
         radius: int | None = None,
     ) -> Tensor:
         """One application of a block, (T, H) to (T, H), or to (R, H) for `rows` (R,) of it."""
-        return self._pass(x_TH, packed, [step], rows)
+        return self._pass(x_TH, packed, (step,), rows)
 
     def _pass(
         self,
         x_TH: Tensor,
         packed: PackedBatch,
-        steps: list[tuple[int, int]],
+        steps: tuple[tuple[int, int], ...],
         rows: Tensor | None,
     ) -> Tensor:
         offsets = packed.offsets.contiguous()
         wanted = None if rows is None else rows.to(torch.int64).contiguous()
         if wanted is not None and len(wanted) and not 0 <= wanted.min() <= wanted.max() < len(x_TH):
             raise IndexError(f"rows of {len(x_TH)} are asked for that are not there")
-        # its own, as it is written to, with room for rows that are asked for twice
+        # room for rows that are asked for twice
         room = len(x_TH) if wanted is None else max(len(x_TH), len(wanted))
-        given = x_TH.detach()
+        given = x_TH.detach().to(torch.float32).contiguous()
         x_TH = torch.empty(room, given.shape[1], dtype=torch.float32, device="cpu")
-        x_TH[: len(given)] = given
         request = Request(
+            from_=given.data_ptr(),
             x=x_TH.data_ptr(),
             hidden=self.config.hidden_size,
             heads=self.config.heads,
@@ -112,72 +168,17 @@ class NativeModel(Model):
             wanted=None if wanted is None else wanted.data_ptr(),
             wanted_count=0 if wanted is None else len(wanted),
         )
-        weights = [
-            Step(ctypes.pointer(self._attentions[a]), ctypes.pointer(self._feed_forwards[f]))
-            for a, f in steps
-        ]
-        array = (Step * len(steps))(*weights)
         failed = self._library.litebert_pass(
-            self._bits, ctypes.byref(request), array, len(steps), torch.get_num_threads()
+            self._bits,
+            ctypes.byref(request),
+            self._steps_of(steps),
+            len(steps),
+            torch.get_num_threads(),
         )
-        if failed:
-            raise MemoryError("not enough memory or threads for the pass: give fewer texts at once")
+        _check(failed)
         return x_TH if wanted is None else x_TH[: len(wanted)]
 
-    def _attention(self, block: nn.Module) -> AttentionWeights:
-        assert isinstance(block, Attention)
-        return AttentionWeights(
-            self._product(block.qkv), self._product(block.output), self._norm(block.norm)
-        )
 
-    def _feed_forward(self, block: nn.Module) -> FeedForwardWeights:
-        assert isinstance(block, FeedForward)
-        return FeedForwardWeights(
-            self._product(block.inner),
-            self._product(block.output),
-            self._norm(block.norm),
-            block.activation == "gelu_tanh",
-        )
-
-    def _product(self, layer: Linear | QuantizedLinear) -> Product:
-        outputs, inputs = layer.weight.shape
-        scales = sums = factors = None
-        if isinstance(layer, QuantizedLinear):
-            scales, sums = self._filled(layer.scales), self._filled(layer.weight.sum(1).int())
-            factors = None if layer.factors is None else self._keep(layer.factors.float())
-            weight = layer.weight.contiguous()
-        else:
-            dtype = torch.float32 if self._bits == 32 else torch.bfloat16
-            weight = layer.weight.detach().to(dtype).contiguous()
-        laid = self._keep(
-            torch.empty(
-                self._library.litebert_laid_bytes(self._bits, inputs, outputs),
-                dtype=torch.uint8,
-                device="cpu",
-            )
-        )
-        self._library.litebert_lay(self._bits, weight.data_ptr(), inputs, outputs, laid.data_ptr())
-        return Product(
-            inputs,
-            outputs,
-            laid.data_ptr(),
-            None if scales is None else scales.data_ptr(),
-            None if sums is None else sums.data_ptr(),
-            self._filled(layer.bias.detach().float()).data_ptr(),
-            None if factors is None else factors.data_ptr(),
-        )
-
-    def _norm(self, norm: LayerNorm) -> Norm:
-        weight, bias = (
-            self._keep(norm.weight.detach().float()),
-            self._keep(norm.bias.detach().float()),
-        )
-        return Norm(weight.data_ptr(), bias.data_ptr(), norm.eps)
-
-    def _filled(self, vector: Tensor) -> Tensor:
-        missing = -len(vector) % self._library.litebert_panel()
-        return self._keep(F.pad(vector, (0, missing)))
-
-    def _keep(self, tensor: Tensor) -> Tensor:
-        self._kept.append(tensor.contiguous())
-        return self._kept[-1]
+def _check(failed: int) -> None:
+    if failed:
+        raise MemoryError("not enough memory or threads for the pass: give fewer texts at once")

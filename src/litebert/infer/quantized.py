@@ -54,17 +54,16 @@ class QuantizedLinear(nn.Module):
         rounded, scale_T1, lowest_T1 = round_rows(x)
         # sums of up to 2^27 are exact in fp64
         total = rounded.double() @ self.weight.double().t()
-        shift = (lowest_T1 + 128 * scale_T1) * self.weight.sum(1).float()
-        real = total.float() * scale_T1 + shift
+        real = total.float() * scale_T1 + lowest_T1 * self.weight.sum(1).float()
         return (real * self.scales + self.bias).to(dtype)
 
 
 def round_rows(x_TI: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows as int8 with what they stand for: x = lowest + scale (rounded + 128), (T, 1) each."""
+    """Rows as bytes from 0 to 255 with what they stand for: x = lowest + scale rounded, (T, 1) each."""
     low, high = x_TI.aminmax(dim=1, keepdim=True)
     scale = torch.where(high > low, (high - low) / 255, 1.0)
-    rounded = ((x_TI - low) * (1 / scale)).round() - 128
-    return rounded.to(torch.int8), scale, low
+    rounded = ((x_TI - low) * (1 / scale)).round()
+    return rounded.to(torch.uint8), scale, low
 
 
 def quantize(model: Model, smoothing: Mapping[str, Tensor] | None = None) -> None:

@@ -125,13 +125,17 @@ class Model(nn.Module):
 
         Raises InputError for sequences longer than max_positions.
         """
+        self.check_lengths(packed)
+        filled = self.filled(packed)
+        return self.embeddings(filled, self.compute_dtype), filled
+
+    def check_lengths(self, packed: PackedBatch) -> None:
+        """Raises InputError for sequences longer than max_positions."""
         if max(packed.lengths) > self.config.max_positions:
             raise InputError(
                 f"a sequence of {max(packed.lengths)} tokens is longer than the model's "
                 f"{self.config.max_positions} positions: cut the text"
             )
-        filled = self.filled(packed)
-        return self.embeddings(filled, self.compute_dtype), filled
 
     def pooled_at_every_depth(self, packed: PackedBatch) -> list[Tensor]:
         """Pooled first tokens (B, H) after each layer, as if the model ended there."""

@@ -4,6 +4,7 @@
 
 #include <mutex>
 
+#include "embedding.h"
 #include "pass.h"
 
 using namespace litebert;
@@ -36,6 +37,15 @@ std::mutex &pass_mutex() {
     return mutex;
 }
 
+template <class Work> int alone(Work work) {
+    std::lock_guard<std::mutex> lock(pass_mutex());
+    try {
+        return work();
+    } catch (...) {
+        return 1;
+    }
+}
+
 }  // namespace
 
 #pragma GCC visibility push(default)
@@ -54,27 +64,39 @@ void litebert_lay(int64_t bits, const void *weights, int64_t in, int64_t out, vo
         typedef typename decltype(kind)::Number Number;
         const Number *from = static_cast<const Number *>(weights);
         Panels<decltype(kind)>::fill(in, out, to, [&](int64_t column, int64_t place) {
-            const Number x = from[column * in + place];
-            // int8 with 128 added: see Int8
-            return bits == 8 ? static_cast<Number>(static_cast<int>(x) ^ 0x80) : x;
+            return from[column * in + place];
         });
     });
 }
 
-// 0, or 1 without enough memory or threads; x is overwritten with the result.
+// All of the following: 0, or 1 without enough memory or threads.
+
 int litebert_pass(int64_t bits, const Request *request, const Step *steps, int64_t layers,
                   int64_t threads) {
-    std::lock_guard<std::mutex> lock(pass_mutex());
-    try {
+    return alone([&] {
         switch (bits) {
         case 32: run<Float32, Float32>(*request, steps, layers, threads); break;
         case 16: run<BFloat16, Half>(*request, steps, layers, threads); break;
         default: run<Int8, Half>(*request, steps, layers, threads);
         }
-    } catch (...) {
-        return 1;
-    }
-    return 0;
+        return 0;
+    });
+}
+
+// 2 for an id that a table does not have.
+int litebert_embed(const Embeddings *tables, const int64_t *tokens, const int64_t *segments,
+                   const int64_t *positions, int64_t count, float *out, int64_t threads) {
+    return alone([&] {
+        return embed(*tables, tokens, segments, positions, count, out, threads) ? 0 : 2;
+    });
+}
+
+int litebert_pool(const Product *product, const float *rows, int64_t count, float *out,
+                  int64_t threads) {
+    return alone([&] {
+        pool(*product, rows, count, out, threads);
+        return 0;
+    });
 }
 }
 #pragma GCC visibility pop

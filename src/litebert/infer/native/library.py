@@ -55,10 +55,27 @@ class Step(Structure):
     ]
 
 
+class Embeddings(Structure):
+    """Tables of embeddings and what follows them, as embedding.h has it."""
+
+    _fields_ = [
+        ("tokens", c_void_p),
+        ("segments", c_void_p),
+        ("positions", c_void_p),
+        ("vocabulary", c_int64),
+        ("types", c_int64),
+        ("places", c_int64),
+        ("width", c_int64),
+        ("norm", Norm),
+        ("projection", POINTER(Product)),
+    ]
+
+
 class Request(Structure):
     """Packed sequences and what is asked of them, as pass.h has it."""
 
     _fields_ = [
+        ("from_", c_void_p),
         ("x", c_void_p),
         ("hidden", c_int64),
         ("heads", c_int64),
@@ -79,6 +96,13 @@ def open_library(path: Path) -> ctypes.CDLL:
     library.litebert_lay.restype = None
     library.litebert_pass.argtypes = [c_int64, POINTER(Request), POINTER(Step), c_int64, c_int64]
     library.litebert_pass.restype = c_int
+    library.litebert_embed.argtypes = [
+        *(POINTER(Embeddings), c_void_p, c_void_p, c_void_p),
+        *(c_int64, c_void_p, c_int64),
+    ]
+    library.litebert_embed.restype = c_int
+    library.litebert_pool.argtypes = [POINTER(Product), c_void_p, c_int64, c_void_p, c_int64]
+    library.litebert_pool.restype = c_int
     return library
 
 

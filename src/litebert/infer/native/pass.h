@@ -40,7 +40,8 @@ struct Step {
 
 // Sequences end to end, and what is asked of them.
 struct Request {
-    float *x;  // (tokens or wanted rows, the more, hidden): what the first layer gets and the last gives
+    const float *from;  // (tokens, hidden): what the first layer gets
+    float *x;           // (tokens or wanted rows, the more, hidden): what the last one gives
     int64_t hidden, heads, sequences;
     const int64_t *offsets;  // sequences + 1
     const int64_t *wanted;   // rows that are needed after the last attention, or nullptr for all
@@ -106,7 +107,12 @@ template <class Dense, class Attend> class Pass {
                 meeting.wait();
             };
             chunks(tokens, [&](const Part &part, int64_t first, int64_t count) {
-                round(part, count, x_ + first * hidden_, hidden_, steps->attention->qkv);
+                part.each(count, [&](int64_t row) {
+                    float *x = x_ + (first + row) * hidden_;
+                    std::copy_n(request.from + (first + row) * hidden_, hidden_, x);
+                    round_row(part, row, x, steps->attention->qkv);
+                });
+                part.meet();
                 project(part, count, first, steps->attention->qkv);
             });
             for (int64_t layer = 0; layer < layers; layer++) {
@@ -253,7 +259,7 @@ template <class Dense, class Attend> class Pass {
         char *to = part.space.operand.template get<char>() + row * steps_of<Dense>(product.in) * 4;
         if constexpr (Dense::NUMBERS == 4)
             part.space.scales.template get<RowScale>()[row] =
-                put_row(from, product.in, product.factors, reinterpret_cast<int8_t *>(to));
+                put_row(from, product.in, product.factors, reinterpret_cast<uint8_t *>(to));
         else if constexpr (Dense::NUMBERS == 2)
             put_row(from, product.in, reinterpret_cast<uint16_t *>(to));
     }

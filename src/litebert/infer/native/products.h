@@ -23,15 +23,14 @@ struct Product {
     int64_t in, out;
     const void *weights;
     const float *scales;   // int8: of every column; nullptr otherwise
-    const int32_t *sums;   // int8: of the weights of every column
+    const float *sums;     // int8: of the weights of every column
     const float *bias;     // of up_to(out, PANEL) columns, as scales and sums are
     const float *factors;   // int8: what rows are multiplied with first, or nullptr
 };
 
-// How a row was rounded to int8: x = lowest + scale (q + 128), and the sum of q.
+// How a row was rounded to bytes: x = lowest + scale q.
 struct RowScale {
     float scale, lowest;
-    int32_t sum;
 };
 
 template <class Kind> struct Panels {
@@ -54,14 +53,18 @@ template <class Kind> struct Panels {
     }
 };
 
-// Steps of a panel that are taken at once: they stay in the first cache for all rows.
-constexpr int64_t BLOCK = 16 * 1024 / (4 * PANEL);
+// Steps of a panel that are taken at once: it stays in the second cache for all rows.
+constexpr int64_t BLOCK = 256 * 1024 / (4 * PANEL);
 
-template <class Kind, int COUNT>
+// COUNT rows times some steps of a panel; `before` has the sums of earlier steps, or is nullptr, and
+// `done(row, sums)` gets the PANEL sums of every row, straight from the registers.
+template <class Kind, int COUNT, class Done>
 inline void tile(const char *rows, int64_t stride, const char *panel, int64_t steps,
-                 typename Kind::Sum *sums_at) {
+                 const typename Kind::Sum (*before)[VECTORS], Done done) {
     typename Kind::Sum sums[COUNT][VECTORS];
-    std::memcpy(sums, sums_at, sizeof sums);
+    for (int r = 0; r < COUNT; r++)
+        for (int v = 0; v < VECTORS; v++)
+            sums[r][v] = before ? before[r][v] : typename Kind::Sum{};
     for (int64_t step = 0; step < steps; step++) {
         Ints weights[VECTORS];
         for (int v = 0; v < VECTORS; v++)
@@ -71,7 +74,7 @@ inline void tile(const char *rows, int64_t stride, const char *panel, int64_t st
             for (int v = 0; v < VECTORS; v++) sums[r][v] = Kind::dot(sums[r][v], weights[v], x);
         }
     }
-    std::memcpy(sums_at, sums, sizeof sums);
+    for (int r = 0; r < COUNT; r++) done(r, sums[r]);
 }
 
 // Rows whose sums are kept between blocks.
@@ -81,27 +84,38 @@ constexpr int64_t MOST = 48;
 template <class Kind, class Done>
 inline void rows_times_panel(const char *rows, int64_t stride, int64_t count, const char *panel,
                              int64_t steps, Done done) {
-    typename Kind::Sum sums[MOST][VECTORS];
-    std::memset(sums, 0, count * sizeof sums[0]);
+    typedef typename Kind::Sum Sum;
+    Sum kept[MOST][VECTORS];
     for (int64_t begin = 0; begin < steps; begin += BLOCK) {
         const int64_t length = std::min(BLOCK, steps - begin);
         int64_t row = 0;
         auto next = [&](auto size) {
             constexpr int COUNT = decltype(size)::value;
-            tile<Kind, COUNT>(rows + row * stride + begin * 4, stride, panel + begin * 4 * PANEL,
-                              length, sums[row]);
+            const char *from = rows + row * stride + begin * 4, *weights = panel + begin * 4 * PANEL;
+            const Sum(*before)[VECTORS] = begin ? kept + row : nullptr;
+            if (begin + length == steps)
+                tile<Kind, COUNT>(from, stride, weights, length, before,
+                                  [&](int r, const Sum *sums) { done(row + r, sums); });
+            else
+                tile<Kind, COUNT>(from, stride, weights, length, before,
+                                  [&](int r, const Sum *sums) {
+                                      for (int v = 0; v < VECTORS; v++) kept[row + r][v] = sums[v];
+                                  });
             row += COUNT;
         };
-        while (count - row >= ROWS) next(std::integral_constant<int, ROWS>());
-        switch (count - row) {
-        case 5: next(std::integral_constant<int, 5>()); break;
-        case 4: next(std::integral_constant<int, 4>()); break;
-        case 3: next(std::integral_constant<int, 3>()); break;
-        case 2: next(std::integral_constant<int, 2>()); break;
-        case 1: next(std::integral_constant<int, 1>()); break;
+        while (row < count) {
+            // tiles of like size: a narrow one waits for its weights
+            const int64_t left = count - row, tiles = (left + ROWS - 1) / ROWS;
+            switch ((left + tiles - 1) / tiles) {
+            case 6: next(std::integral_constant<int, 6>()); break;
+            case 5: next(std::integral_constant<int, 5>()); break;
+            case 4: next(std::integral_constant<int, 4>()); break;
+            case 3: next(std::integral_constant<int, 3>()); break;
+            case 2: next(std::integral_constant<int, 2>()); break;
+            case 1: next(std::integral_constant<int, 1>()); break;
+            }
         }
     }
-    for (int64_t row = 0; row < count; row++) done(row, sums[row]);
 }
 
 // The values of a vector of columns: sums with their scales, and the bias.
@@ -110,10 +124,8 @@ inline Floats values_of(const Product &product, int64_t column, typename Kind::S
                         const RowScale *row) {
     Floats bias = load(product.bias + column);
     if constexpr (Kind::NUMBERS == 4) {
-        Floats real = converted(sums - 128 * row->sum) * row->scale;
-        Floats shift = converted(load_ints(product.sums + column)) *
-                       (row->lowest + 128.0f * row->scale);
-        return (real + shift) * load(product.scales + column) + bias;
+        Floats real = converted(sums) * row->scale + load(product.sums + column) * row->lowest;
+        return real * load(product.scales + column) + bias;
     } else {
         return sums + bias;
     }

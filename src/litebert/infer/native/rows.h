@@ -17,8 +17,8 @@ inline void put_row(const float *from, int64_t count, uint16_t *to) {
     if (count % 2) to[count] = 0;
 }
 
-// Rounded between its own least and largest number, after `factors` where there is one.
-inline RowScale put_row(const float *from, int64_t count, const float *factors, int8_t *to) {
+// Rounded to 255 steps between its own least and largest number, after `factors` where there is one.
+inline RowScale put_row(const float *from, int64_t count, const float *factors, uint8_t *to) {
     float low = INFINITY, high = -INFINITY;
     int64_t i = 0, full = count / LANES * LANES;
     // comparisons forget a NaN; 0 times it is one
@@ -41,26 +41,20 @@ inline RowScale put_row(const float *from, int64_t count, const float *factors, 
     low += worst + sum(bad);
     // a row of one value has no width; any scale gives it back
     const float scale = high > low ? (high - low) / 255.0f : 1.0f, factor = 1.0f / scale;
-    Ints totals{};
     for (i = 0; i < full; i += LANES) {
         Floats x = load(from + i);
         if (factors) x = x * load(factors + i);
-        Ints q = rounded((x - low) * factor) - 128;
-        totals += q;
-        typedef int8_t Bytes __attribute__((vector_size(LANES)));
+        Ints q = rounded((x - low) * factor);
+        typedef uint8_t Bytes __attribute__((vector_size(LANES)));
         Bytes bytes = __builtin_convertvector(q, Bytes);
         std::memcpy(to + i, &bytes, LANES);
     }
-    int32_t total = 0;
-    for (int lane = 0; lane < LANES; lane++) total += totals[lane];
     for (; i < count; i++) {
         float x = factors ? from[i] * factors[i] : from[i];
-        int32_t q = static_cast<int32_t>(std::nearbyint((x - low) * factor)) - 128;
-        total += q;
-        to[i] = static_cast<int8_t>(q);
+        to[i] = static_cast<uint8_t>(std::nearbyint((x - low) * factor));
     }
     for (; i % 4; i++) to[i] = 0;
-    return {scale, low, total};
+    return {scale, low};
 }
 
 struct Norm {

@@ -139,20 +139,19 @@ struct BFloat16 {
     }
 };
 
-// Weights are stored with 128 added, as the instruction takes one operand without a sign.
+// Rows of bytes from 0 to 255 and weights from -127 to 127, as the instruction takes them.
 struct Int8 {
     static constexpr int NUMBERS = 4;
     typedef int8_t Number;
     typedef Ints Sum;
     static Sum dot(Sum sum, Ints weight, int32_t row) {
 #if LITEBERT_AVX512 && LITEBERT_LANES == 16
-        return reinterpret_cast<Ints>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum),
-                                                          reinterpret_cast<__m512i>(weight),
-                                                          _mm512_set1_epi32(row)));
+        return reinterpret_cast<Ints>(_mm512_dpbusd_epi32(
+            reinterpret_cast<__m512i>(sum), _mm512_set1_epi32(row), reinterpret_cast<__m512i>(weight)));
 #else
         // exact in 16 bits: bytes 0 and 2 of every lane, then 1 and 3
-        const __m256i x = _mm256_set1_epi32(row), odd = _mm256_srai_epi16(x, 8);
-        const __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8);
+        const __m256i x = _mm256_set1_epi32(row), odd = _mm256_srli_epi16(x, 8);
+        const __m256i even = _mm256_and_si256(x, _mm256_set1_epi32(0x00ff00ff));
         union {
             Ints ints;
             __m256i parts[LANES / 8];
@@ -160,8 +159,8 @@ struct Int8 {
         w.ints = weight;
         total.ints = sum;
         for (int i = 0; i < LANES / 8; i++) {
-            __m256i low = _mm256_and_si256(w.parts[i], _mm256_set1_epi32(0x00ff00ff));
-            __m256i high = _mm256_srli_epi16(w.parts[i], 8);
+            __m256i low = _mm256_srai_epi16(_mm256_slli_epi16(w.parts[i], 8), 8);
+            __m256i high = _mm256_srai_epi16(w.parts[i], 8);
             __m256i two = _mm256_add_epi32(_mm256_madd_epi16(low, even),
                                            _mm256_madd_epi16(high, odd));
             total.parts[i] = _mm256_add_epi32(total.parts[i], two);
