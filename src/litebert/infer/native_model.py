@@ -122,6 +122,11 @@ class NativeModel(Model):
         _check(failed)
         return x_TH, packed
 
+    def take(self, x_TH: Tensor, rows: Tensor) -> Tensor:
+        """Some rows of hidden states: (T, H) and (R,) to (R, H)."""
+        # by NumPy: PyTorch's threads would still wait for more work when the next pass begins
+        return torch.from_numpy(x_TH.numpy()[rows.numpy()])
+
     def _through(
         self,
         x_TH: Tensor,

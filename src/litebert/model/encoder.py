@@ -96,7 +96,7 @@ class Model(nn.Module):
         rows = None if wanted is None else torch.cat([firsts, wanted])
         x_TH = self._through(x_TH, filled, self.layers(depth), rows)
         if wanted is None:
-            return Output(x_TH[: len(packed.tokens)], self.pooler(x_TH[firsts]))
+            return Output(x_TH[: len(packed.tokens)], self.pooler(self.take(x_TH, firsts)))
         first_BH, wanted_PH = x_TH.split([len(firsts), len(wanted)])
         return Output(wanted_PH, self.pooler(first_BH))
 
@@ -146,8 +146,12 @@ class Model(nn.Module):
             for number, layer in enumerate(self.layers()):
                 for step in layer:
                     x_TH = self.apply_step(x_TH, filled, step, radius=self._radius(number))
-                pooled.append(self.pooler(x_TH[packed.offsets[:-1]]))
+                pooled.append(self.pooler(self.take(x_TH, packed.offsets[:-1])))
         return pooled
+
+    def take(self, x_TH: Tensor, rows: Tensor) -> Tensor:
+        """Some rows of hidden states: (T, H) and (R,) to (R, H)."""
+        return x_TH[rows]
 
     def filled(self, packed: PackedBatch) -> PackedBatch:
         """The batch filled up to a number of tokens that is common, where that pays."""

@@ -60,13 +60,14 @@ constexpr int64_t BLOCK = 256 * 1024 / (4 * PANEL);
 // `done(row, sums)` gets the PANEL sums of every row, straight from the registers.
 template <class Kind, int COUNT, class Done>
 inline void tile(const char *rows, int64_t stride, const char *panel, int64_t steps,
-                 const typename Kind::Sum (*before)[VECTORS], Done done) {
+                 const typename Kind::Sum (*before)[VECTORS], const char *ahead, Done done) {
     typename Kind::Sum sums[COUNT][VECTORS];
     for (int r = 0; r < COUNT; r++)
         for (int v = 0; v < VECTORS; v++)
             sums[r][v] = before ? before[r][v] : typename Kind::Sum{};
     for (int64_t step = 0; step < steps; step++) {
         Ints weights[VECTORS];
+        __builtin_prefetch(ahead + step * 64, 0, 2);
         for (int v = 0; v < VECTORS; v++)
             weights[v] = load_ints(panel + (step * VECTORS + v) * 4 * LANES);
         for (int r = 0; r < COUNT; r++) {
@@ -93,11 +94,12 @@ inline void rows_times_panel(const char *rows, int64_t stride, int64_t count, co
             constexpr int COUNT = decltype(size)::value;
             const char *from = rows + row * stride + begin * 4, *weights = panel + begin * 4 * PANEL;
             const Sum(*before)[VECTORS] = begin ? kept + row : nullptr;
+            const char *ahead = panel + steps * 4 * PANEL + begin * 4 * PANEL + (row / ROWS % 4) * length * 64;
             if (begin + length == steps)
-                tile<Kind, COUNT>(from, stride, weights, length, before,
+                tile<Kind, COUNT>(from, stride, weights, length, before, ahead,
                                   [&](int r, const Sum *sums) { done(row + r, sums); });
             else
-                tile<Kind, COUNT>(from, stride, weights, length, before,
+                tile<Kind, COUNT>(from, stride, weights, length, before, ahead,
                                   [&](int r, const Sum *sums) {
                                       for (int v = 0; v < VECTORS; v++) kept[row + r][v] = sums[v];
                                   });

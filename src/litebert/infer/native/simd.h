@@ -43,8 +43,24 @@ inline Ints all_ints(int32_t x) { return Ints{} + x; }
 inline Floats as_floats(Ints x) { return reinterpret_cast<Floats>(x); }
 inline Ints as_ints(Floats x) { return reinterpret_cast<Ints>(x); }
 inline Floats converted(Ints x) { return __builtin_convertvector(x, Floats); }
-inline Floats larger(Floats a, Floats b) { return a > b ? a : b; }
-inline Floats smaller(Floats a, Floats b) { return a < b ? a : b; }
+
+// The one or the other of every lane, b where a is NaN; compilers take two instructions for it.
+inline Floats larger(Floats a, Floats b) {
+#if LITEBERT_AVX512 && LITEBERT_LANES == 16
+    return reinterpret_cast<Floats>(
+        _mm512_max_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b)));
+#else
+    return a > b ? a : b;
+#endif
+}
+inline Floats smaller(Floats a, Floats b) {
+#if LITEBERT_AVX512 && LITEBERT_LANES == 16
+    return reinterpret_cast<Floats>(
+        _mm512_min_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b)));
+#else
+    return a < b ? a : b;
+#endif
+}
 
 inline int32_t four_bytes(const void *at) {
     int32_t x;
@@ -53,15 +69,23 @@ inline int32_t four_bytes(const void *at) {
 }
 
 inline float sum(Floats x) {
+#if LITEBERT_AVX512 && LITEBERT_LANES == 16
+    return _mm512_reduce_add_ps(reinterpret_cast<__m512>(x));
+#else
     float total = 0;
     for (int i = 0; i < LANES; i++) total += x[i];
     return total;
+#endif
 }
 
 inline float largest(Floats x) {
+#if LITEBERT_AVX512 && LITEBERT_LANES == 16
+    return _mm512_reduce_max_ps(reinterpret_cast<__m512>(x));
+#else
     float found = x[0];
     for (int i = 1; i < LANES; i++) found = x[i] > found ? x[i] : found;
     return found;
+#endif
 }
 
 // Nearest integers of numbers below 2^22, halves to even: what adding 1.5 x 2^23 leaves in the low bits.
@@ -101,11 +125,16 @@ inline uint16_t bf16(float x) {
 
 inline void put(float *at, Floats x) { store(at, x); }
 inline void put(uint16_t *at, Floats x) {
+#if LITEBERT_AVX512 && LITEBERT_LANES == 16
+    const __m256bh halves = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(x));
+    std::memcpy(at, &halves, sizeof halves);
+#else
     Ints bits = bf16_halves(x);
     typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
     typedef uint32_t Bits __attribute__((vector_size(4 * LANES)));
     Halves halves = __builtin_convertvector(reinterpret_cast<Bits>(bits) >> 16, Halves);
     std::memcpy(at, &halves, sizeof halves);
+#endif
 }
 
 // The kinds of numbers that products take. `dot` adds to every lane the product of its four bytes
