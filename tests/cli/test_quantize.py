@@ -65,7 +65,7 @@ def away(place, precision="int8"):
 
 
 def test_smoothing_is_kept_where_channels_reach_far(pretrained, texts, capsys):
-    place = pretrained(30.0)
+    place = pretrained(60.0)
     before = away(place)
     (found,) = report(capsys, place, "--data", texts)["models"]
     plain, smoothed = found["errors"]["plain"], found["errors"]["smoothed"]

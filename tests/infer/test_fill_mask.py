@@ -104,7 +104,8 @@ def test_verb_prints_one_json_object(tmp_path, random_model, tokenizer, capsys, 
     model = random_model(CONFIGS["albert"])
     save(model, tokenizer, tmp_path)
     monkeypatch.setattr("sys.stdin", io.StringIO("a [MASK] dog\n\n[MASK] fox\n"))
-    assert verb.main([str(tmp_path), TEXTS[0], "-", "--top", "2", "--json"]) == 0
+    arguments = [str(tmp_path), TEXTS[0], "-", "--top", "2", "--precision", "fp32", "--json"]
+    assert verb.main(arguments) == 0
     found = json.loads(capsys.readouterr().out)
     assert [one["text"] for one in found["texts"]] == [TEXTS[0], "a [MASK] dog", "[MASK] fox"]
     for one in found["texts"]:

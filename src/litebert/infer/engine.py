@@ -124,13 +124,17 @@ class Engine:
             packed = packed_of([sequences[number] for number in batch])
             out = self.model(packed.to(self.model.embeddings.tokens.weight.device), depth)
             if pooling == "pooled":
-                found = out.pooled.float()
+                vectors[batch] = out.pooled.float().cpu().numpy()
             else:
-                rows = packed.unpack(out.hidden.float())
-                found = torch.stack([r[0] if pooling == "first" else r.mean(0) for r in rows])
-            if normalise:
-                found = torch.nn.functional.normalize(found)
-            vectors[batch] = found.cpu().numpy()
+                # by NumPy: PyTorch's threads would still wait for work when the next batch begins
+                rows, offsets = out.hidden.float().cpu().numpy(), packed.offsets.numpy()
+                if pooling == "first":
+                    vectors[batch] = rows[offsets[:-1]]
+                else:
+                    sums = np.add.reduceat(rows, offsets[:-1], axis=0)
+                    vectors[batch] = sums / np.diff(offsets)[:, None]
+        if normalise:
+            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
         return vectors
 
     def predict(

@@ -16,12 +16,11 @@ static_assert(QUERIES <= MOST, "their sums have a place");
 
 // Keys as the columns of a product: four bytes of a key after another, `size` numbers each.
 template <class Kind>
-void lay_keys(const typename Kind::Number *from, int64_t stride, int64_t size, int64_t length,
-              char *to) {
+void lay_keys(const typename Kind::Number *from, int64_t size, int64_t length, char *to) {
     const int64_t steps = size / Kind::NUMBERS;
     for (int64_t first = 0; first < length; first += PANEL, to += steps * 4 * PANEL)
         for (int64_t column = 0; column < PANEL; column++) {
-            const char *key = reinterpret_cast<const char *>(from + (first + column) * stride);
+            const char *key = reinterpret_cast<const char *>(from + (first + column) * size);
             const bool real = first + column < length;
             for (int64_t step = 0; step < steps; step++) {
                 const int32_t x = real ? four_bytes(key + 4 * step) : 0;
@@ -32,17 +31,16 @@ void lay_keys(const typename Kind::Number *from, int64_t stride, int64_t size, i
 
 // Values as the columns of a product over tokens: numbers of NUMBERS tokens side by side.
 template <class Kind>
-void lay_values(const typename Kind::Number *from, int64_t stride, int64_t size, int64_t length,
-                char *to) {
+void lay_values(const typename Kind::Number *from, int64_t size, int64_t length, char *to) {
     typedef typename Kind::Number Number;
     static const Number nothing[PANEL] = {};
     for (int64_t first = 0; first < size; first += PANEL) {
         const int64_t columns = std::min<int64_t>(PANEL, size - first);
         for (int64_t token = 0; token < length; token += Kind::NUMBERS, to += 4 * PANEL) {
             Number *at = reinterpret_cast<Number *>(to);
-            const Number *one = from + token * stride + first;
+            const Number *one = from + token * size + first;
             const bool pair = Kind::NUMBERS == 2 && token + 1 < length;
-            const Number *other = pair ? one + stride : nothing;
+            const Number *other = pair ? one + size : nothing;
             for (int64_t column = 0; column < columns; column++) {
                 at[column * Kind::NUMBERS] = one[column];
                 if (Kind::NUMBERS == 2) at[column * Kind::NUMBERS + 1] = other[column];
@@ -68,25 +66,24 @@ template <class Kind> struct AttentionSpace {
     }
 };
 
-// `qkv`: the first row of the sequence, `stride` numbers a row, query, key and value `hidden` apart;
-// `size` is a multiple of Kind::NUMBERS.
-// Writes softmax(q k^T / sqrt(size)) v to `out`, `hidden` floats a row.
+// Query, key and value of one head of one sequence: (length, size) each, `size` a multiple of
+// Kind::NUMBERS. Writes softmax(q k^T / sqrt(size)) v to `out`, `width` floats a row.
 template <class Kind>
-void attend_head(const typename Kind::Number *qkv, int64_t stride, int64_t hidden, int64_t head,
-                 int64_t size, int64_t length, float *out, AttentionSpace<Kind> &space) {
+void attend_head(const typename Kind::Number *query, const typename Kind::Number *key,
+                 const typename Kind::Number *value, int64_t size, int64_t length, float *out,
+                 int64_t width, AttentionSpace<Kind> &space) {
     typedef typename Kind::Number Number;
-    const Number *query = qkv + head * size, *key = query + hidden, *value = key + hidden;
     const int64_t columns = up_to(length, PANEL), steps = steps_of<Kind>(size);
     const int64_t value_steps = steps_of<Kind>(length);
-    lay_keys<Kind>(key, stride, size, length, space.keys.data());
-    lay_values<Kind>(value, stride, size, length, space.values.data());
+    lay_keys<Kind>(key, size, length, space.keys.data());
+    lay_values<Kind>(value, size, length, space.values.data());
     const float scale = 1.0f / std::sqrt(static_cast<float>(size));
     for (int64_t first = 0; first < length; first += QUERIES) {
         const int64_t count = std::min(QUERIES, length - first);
         for (int64_t panel = 0; panel < columns / PANEL; panel++)
             rows_times_panel<Kind>(
-                reinterpret_cast<const char *>(query + first * stride), stride * sizeof(Number),
-                count, space.keys.data() + panel * steps * 4 * PANEL, steps,
+                reinterpret_cast<const char *>(query + first * size), size * sizeof(Number), count,
+                space.keys.data() + panel * steps * 4 * PANEL, steps,
                 [&](int64_t row, const Floats *sums) {
                     for (int v = 0; v < VECTORS; v++)
                         store(&space.scores[row * columns + panel * PANEL + v * LANES], sums[v]);
@@ -116,7 +113,7 @@ void attend_head(const typename Kind::Number *qkv, int64_t stride, int64_t hidde
                 columns * sizeof(Number), count,
                 space.values.data() + panel * value_steps * 4 * PANEL, value_steps,
                 [&](int64_t row, const Floats *sums) {
-                    float *to = out + (first + row) * hidden + head * size + panel * PANEL;
+                    float *to = out + (first + row) * width + panel * PANEL;
                     for (int v = 0; v < VECTORS; v++) {
                         Floats x = sums[v] * factors[row];
                         const int64_t left = size - panel * PANEL - v * LANES;

@@ -98,7 +98,7 @@ template <class Dense, class Attend> class Pass {
   public:
     void run(const Request &request, const Step *steps, int64_t layers, int threads) {
         prepare(request, *steps, threads);
-        const int64_t tokens = request.tokens();
+        const int64_t tokens = tokens_;
         Meeting meeting(threads);
         std::atomic<int64_t> next_chunk{0}, next_head{0};
         Team::of(threads).run([&](int thread) {
@@ -138,11 +138,18 @@ template <class Dense, class Attend> class Pass {
     void prepare(const Request &request, const Step &step, int threads) {
         x_ = request.x;
         hidden_ = request.hidden;
-        qkv_width_ = up_to(3 * hidden_, PANEL);
+        tokens_ = request.tokens();
+        size_ = hidden_ / request.heads;
         outer_width_ = up_to(hidden_, PANEL);
         inner_width_ = up_to(step.feed_forward->inner.out, PANEL);
-        qkv_ = qkv_space_.template grow<Number>(request.tokens() * qkv_width_);
-        const int64_t rows = std::max(request.tokens(), request.wanted_count);
+        qkv_ = qkv_space_.template grow<Number>(3 * hidden_ * tokens_);
+        places_.resize(up_to(3 * hidden_, PANEL) / LANES);
+        for (size_t i = 0; i < places_.size(); i++) {
+            const int64_t column = i * LANES, place = column % size_;
+            const bool whole = column < 3 * hidden_ && place + LANES <= size_;
+            places_[i] = whole ? column / size_ * tokens_ * size_ + place : -1;
+        }
+        const int64_t rows = std::max(tokens_, request.wanted_count);
         attended_ = attended_space_.template grow<float>(rows * hidden_);
         taken_space_.template grow<float>(request.wanted_count * hidden_);
         order_.resize(request.sequences);
@@ -158,7 +165,7 @@ template <class Dense, class Attend> class Pass {
         }
         int64_t longest = 0;
         for (int64_t i = 0; i < request.sequences; i++) longest = std::max(longest, at[i + 1] - at[i]);
-        for (auto &space : spaces_) space->grow(hidden_ / request.heads, longest);
+        for (auto &space : spaces_) space->grow(size_, longest);
         const int64_t most = std::max<int64_t>(CHUNK, FEW * threads);
         const int64_t widest = std::max(hidden_, step.feed_forward->inner.out);
         for (auto &work : works_) {
@@ -188,9 +195,12 @@ template <class Dense, class Attend> class Pass {
         const int64_t heads = request.heads;
         for (int64_t i; (i = next.fetch_add(1)) < heads * request.sequences;) {
             const int64_t sequence = order_[i / heads], first = request.offsets[sequence];
-            attend_head<Attend>(qkv_ + first * qkv_width_, qkv_width_, hidden_, i % heads,
-                                hidden_ / heads, request.offsets[sequence + 1] - first,
-                                attended_ + first * hidden_, *space);
+            const int64_t head = i % heads, length = request.offsets[sequence + 1] - first;
+            const Number *query = plane(head) + first * size_;
+            const Number *key = plane(heads + head) + first * size_;
+            const Number *value = plane(2 * heads + head) + first * size_;
+            attend_head<Attend>(query, key, value, size_, length,
+                                attended_ + first * hidden_ + head * size_, hidden_, *space);
         }
     }
 
@@ -244,9 +254,18 @@ template <class Dense, class Attend> class Pass {
     void project(const Part &part, int64_t count, int64_t first, const Product &product) {
         multiply(part, count, x_ + first * hidden_, hidden_, product,
                  [&](int64_t row, int64_t column, Floats values) {
-                     put(qkv_ + (first + row) * qkv_width_ + column, values);
+                     const int64_t place = places_[column / LANES];
+                     if (place >= 0) return put(qkv_ + place + (first + row) * size_, values);
+                     for (int64_t i = 0; i < LANES && column + i < 3 * hidden_; i++)
+                         put_one(plane((column + i) / size_) + (first + row) * size_ +
+                                     (column + i) % size_,
+                                 values[i]);
                  });
     }
+
+    // Queries, keys and values of a head of all tokens, (tokens, size) together; the heads' queries
+    // come first, then their keys, then their values.
+    Number *plane(int64_t number) const { return qkv_ + number * tokens_ * size_; }
 
     // Rows in the numbers of the product that takes them; fp32 ones are taken as they are.
     void round(const Part &part, int64_t count, const float *from, int64_t width,
@@ -277,9 +296,10 @@ template <class Dense, class Attend> class Pass {
 
     float *x_ = nullptr, *attended_ = nullptr;
     Number *qkv_ = nullptr;
-    int64_t hidden_ = 0, qkv_width_ = 0, outer_width_ = 0, inner_width_ = 0;
+    int64_t tokens_ = 0, hidden_ = 0, size_ = 0, outer_width_ = 0, inner_width_ = 0;
     Space qkv_space_, attended_space_, taken_space_;
     std::vector<int64_t> order_;
+    std::vector<int64_t> places_;  // of vectors of columns in a token's planes, -1 for several heads
     std::vector<std::unique_ptr<AttentionSpace<Attend>>> spaces_;
     std::vector<std::unique_ptr<Workspace>> works_;
 };

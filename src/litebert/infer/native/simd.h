@@ -123,6 +123,8 @@ inline uint16_t bf16(float x) {
     return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
+inline void put_one(float *at, float x) { *at = x; }
+inline void put_one(uint16_t *at, float x) { *at = bf16(x); }
 inline void put(float *at, Floats x) { store(at, x); }
 inline void put(uint16_t *at, Floats x) {
 #if LITEBERT_AVX512 && LITEBERT_LANES == 16
