@@ -18,6 +18,7 @@ from litebert.infer.prepare import arithmetic_of, prepare
 from litebert.infer.quantized import QuantizedLinear, quantize, round_rows
 from litebert.model.encoder import Model
 from litebert.model.layers import Linear
+from litebert.model.windows import Windows
 
 pytestmark = pytest.mark.skipif(
     native.native_library() is None, reason="no native pass for this processor"
@@ -205,17 +206,26 @@ def test_a_forked_process_answers_too():
 
 
 def test_models_that_it_does_not_take_stay_in_pytorch():
-    windowed = random_model()
-    windowed.windows = litebert.model.windows.Windows(8)
     odd = random_model(hidden=45, heads=9)
-    assert not has_native_pass(windowed)
     assert not has_native_pass(odd)
-    for model, precision in ((windowed, "fp32"), (odd, "int8")):
-        answering = prepare(model, precision)
-        assert not isinstance(answering, NativeModel)
-        assert arithmetic_of(answering) == precision
-        with torch.inference_mode():
-            assert answering(ragged((5, 9))).hidden.isfinite().all()
+    answering = prepare(odd, "int8")
+    assert not isinstance(answering, NativeModel)
+    assert arithmetic_of(answering) == "int8"
+    with torch.inference_mode():
+        assert answering(ragged((5, 9))).hidden.isfinite().all()
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("radius", [1, 8, 63, 128, 500])
+@pytest.mark.parametrize("full_every", [0, 3])
+@pytest.mark.parametrize("lengths", [(1,), (300, 2, 90), (64, 65, 128)])
+def test_windows_are_those_of_the_model(library, radius, full_every, lengths):
+    model, packed = random_model(*SHAPES[1]), ragged(lengths)
+    model.windows = Windows(radius, full_every)
+    expected = model(packed)
+    found = in_threads(2, lambda: NativeModel(model, library)(packed))
+    torch.testing.assert_close(found.hidden, expected.hidden, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.pooled, expected.pooled, atol=1e-5, rtol=0)
 
 
 def test_without_a_compiler_pytorch_answers_and_it_is_said(monkeypatch, tmp_path):

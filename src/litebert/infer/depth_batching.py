@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -87,7 +88,9 @@ class DepthBatcher:
         self.model, self.policy, self.leave, self.clock = model, policy, leave, clock
         self.requests: dict[int, Request] = {}
         self._count = 0
+        # the batch of the last step, by the numbers of its requests, and where it left them
         self._last: tuple[tuple[int, ...], PackedBatch] | None = None
+        self._hidden = torch.empty(0)
 
     def submit(
         self, sequence: TokenSequence, *, depth: int | None = None, may_leave: bool = False
@@ -123,15 +126,17 @@ class DepthBatcher:
         if layers is not None:
             chosen = [each for each in chosen if each.done == chosen[0].done]
         self._embed([each for each in chosen if each.hidden is None])
+        hidden = self._joined(chosen)
         packed = self._packed(chosen)
-        hidden = torch.cat([each.hidden for each in chosen if each.hidden is not None])
         real = len(hidden)
-        hidden = F.pad(hidden, (0, 0, 0, len(packed.tokens) - real))
+        if more := len(packed.tokens) - real:
+            hidden = F.pad(hidden, (0, 0, 0, more))
         steps = self.model.layers(None)[0 if layers is None else chosen[0].done]
         for part in steps:
             hidden = self.model.apply_step(hidden, packed, part)
+        self._hidden = hidden[:real]
         lengths = [each.tokens for each in chosen]
-        for each, rows in zip(chosen, hidden[:real].split(lengths), strict=True):
+        for each, rows in zip(chosen, self._hidden.split(lengths), strict=True):
             each.hidden, each.done = rows, each.done + 1
         return self._finished(chosen)
 
@@ -142,6 +147,16 @@ class DepthBatcher:
             parts = hidden[: len(packed.tokens)].split([each.tokens for each in fresh])
             for each, rows in zip(fresh, parts, strict=True):
                 each.hidden = rows
+
+    def _joined(self, chosen: list[Request]) -> Tensor:
+        """(T, H) where they stand, end to end: those of the last step as they came out of it."""
+        if self._last is not None and self._last[0] == tuple(each.number for each in chosen):
+            return self._hidden
+        parts = [each.hidden for each in chosen if each.hidden is not None]
+        if parts[0].device.type == "cpu" and parts[0].dtype == torch.float32:
+            # by NumPy: PyTorch's threads would still wait for work when the step begins
+            return torch.from_numpy(np.concatenate([part.numpy() for part in parts]))
+        return torch.cat(parts)
 
     def _packed(self, chosen: list[Request]) -> PackedBatch:
         """The batch of some requests; the last one again when they are the same."""

@@ -20,12 +20,14 @@ from litebert.model.heads import Pooler
 from litebert.model.packed import PackedBatch
 
 _BITS = {"fp32": 32, "bf16": 16, "int8": 8}
+_Numbers = tuple[int, int, int]
+"""Which attention and feed-forward sublayer a step takes, and its radius or -1."""
 
 
 def has_native_pass(model: Model) -> bool:
-    """Whether this machine and this model's shape have one: CPUs, full attention, even heads."""
+    """Whether this machine and this model's shape have one: CPUs, even heads."""
     on_cpu = model.embeddings.tokens.weight.device.type == "cpu"
-    fits = model.config.head_size % 2 == 0 and model.windows is None
+    fits = model.config.head_size % 2 == 0
     return on_cpu and fits and native_library() is not None
 
 
@@ -60,7 +62,8 @@ class NativeModel(Model):
         """
         nn.Module.__init__(self)
         self.config, self.plan = model.config, model.plan
-        self.fresh_weights, self.windows, self.recompute = model.fresh_weights, None, "nothing"
+        self.fresh_weights, self.windows = model.fresh_weights, model.windows
+        self.recompute = "nothing"
         self.embeddings = model.embeddings
         self.mlm_head, self.sentence_head = model.mlm_head, model.sentence_head
         # laid out below, and not kept twice
@@ -82,11 +85,11 @@ class NativeModel(Model):
         feed_forwards = [self._layers.feed_forward(each, self._bits) for each in model.feed_forwards]
 
         @cache
-        def steps_of(numbers: tuple[tuple[int, int], ...]) -> ctypes.Array[Step]:
+        def steps_of(numbers: tuple[_Numbers, ...]) -> ctypes.Array[Step]:
             return (Step * len(numbers))(
                 *(
-                    Step(ctypes.pointer(attentions[a]), ctypes.pointer(feed_forwards[f]))
-                    for a, f in numbers
+                    Step(ctypes.pointer(attentions[a]), ctypes.pointer(feed_forwards[f]), radius)
+                    for a, f, radius in numbers
                 )
             )
 
@@ -134,7 +137,12 @@ class NativeModel(Model):
         layers: Sequence[tuple[tuple[int, int], ...]],
         rows: Tensor | None,
     ) -> Tensor:
-        return self._pass(x_TH, packed, tuple(step for layer in layers for step in layer), rows)
+        steps = tuple(
+            _numbers(step, self._radius(number))
+            for number, layer in enumerate(layers)
+            for step in layer
+        )
+        return self._pass(x_TH, packed, steps, rows)
 
     def apply_step(
         self,
@@ -145,14 +153,17 @@ class NativeModel(Model):
         *,
         radius: int | None = None,
     ) -> Tensor:
-        """One application of a block, (T, H) to (T, H), or to (R, H) for `rows` (R,) of it."""
-        return self._pass(x_TH, packed, (step,), rows)
+        """One application of a block, (T, H) to (T, H), or to (R, H) for `rows` (R,) of it.
+
+        With `radius` it attends in windows.
+        """
+        return self._pass(x_TH, packed, (_numbers(step, radius),), rows)
 
     def _pass(
         self,
         x_TH: Tensor,
         packed: PackedBatch,
-        steps: tuple[tuple[int, int], ...],
+        steps: tuple[_Numbers, ...],
         rows: Tensor | None,
     ) -> Tensor:
         offsets = packed.offsets.contiguous()
@@ -182,6 +193,10 @@ class NativeModel(Model):
         )
         _check(failed)
         return x_TH if wanted is None else x_TH[: len(wanted)]
+
+
+def _numbers(step: tuple[int, int], radius: int | None) -> _Numbers:
+    return *step, -1 if radius is None else radius
 
 
 def _check(failed: int) -> None:

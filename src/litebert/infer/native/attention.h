@@ -53,7 +53,7 @@ void lay_values(const typename Kind::Number *from, int64_t size, int64_t length,
 // What a thread needs for heads of `size` numbers of sequences of up to `longest` tokens.
 template <class Kind> struct AttentionSpace {
     std::vector<char> keys, values;
-    std::vector<float> scores;
+    std::vector<float> scores, first;
     std::vector<typename Kind::Number> shares;
 
     void grow(int64_t size, int64_t longest) {
@@ -61,61 +61,110 @@ template <class Kind> struct AttentionSpace {
         keys.resize(std::max(keys.size(), columns * steps_of<Kind>(size) * 4));
         const size_t laid = up_to(size, PANEL) * steps_of<Kind>(longest) * 4;
         values.resize(std::max(values.size(), laid));
+        first.resize(std::max<size_t>(first.size(), up_to(size, PANEL)));
         scores.resize(std::max(scores.size(), QUERIES * columns));
         shares.resize(std::max(shares.size(), QUERIES * columns));
     }
 };
 
+// Some queries and the tokens they may see: whole panels of keys, of which a row sees a part.
+struct Sight {
+    int64_t first, count;  // queries
+    int64_t begin, end;    // keys, `begin` a multiple of PANEL
+    int64_t radius;        // tokens on either side of a query, or all of them where it is negative
+
+    // The keys of a row, counted from `begin`.
+    int64_t from(int64_t row) const {
+        return radius < 0 ? 0 : std::max<int64_t>(0, first + row - radius - begin);
+    }
+    int64_t to(int64_t row) const {
+        return radius < 0 ? end - begin : std::min(end, first + row + radius + 1) - begin;
+    }
+};
+
+// The next queries from `first` on; in windows the first token, which sees all, comes alone.
+inline Sight sight_from(int64_t first, int64_t length, int64_t radius) {
+    if (radius >= 0 && first == 0) return {0, 1, 0, length, -1};
+    const int64_t count = std::min(QUERIES, length - first);
+    if (radius < 0) return {first, count, 0, length, radius};
+    const int64_t begin = std::max<int64_t>(0, first - radius) / PANEL * PANEL;
+    return {first, count, begin, std::min(length, first + count + radius), radius};
+}
+
+// Scores of a row to shares of `highest` e^0; returns what they add up to.
+template <class Number>
+float shares_of(const float *scores, int64_t columns, float highest, float scale, Number *shares) {
+    Floats totals{};
+    for (int64_t i = 0; i < columns; i += LANES) {
+        Floats x = load(scores + i);
+        Floats share = exponential((x - highest) * scale);
+        // exponential stops at -87: what is not seen must be nothing
+        share = x == -INFINITY ? Floats{} : share;
+        totals += share;
+        put(shares + i, share);
+    }
+    return sum(totals);
+}
+
 // Query, key and value of one head of one sequence: (length, size) each, `size` a multiple of
-// Kind::NUMBERS. Writes softmax(q k^T / sqrt(size)) v to `out`, `width` floats a row.
+// Kind::NUMBERS. Writes softmax(q k^T / sqrt(size)) v to `out`, `width` floats a row. With a radius
+// tokens see their neighbours and the first token, and that one sees all.
 template <class Kind>
 void attend_head(const typename Kind::Number *query, const typename Kind::Number *key,
-                 const typename Kind::Number *value, int64_t size, int64_t length, float *out,
-                 int64_t width, AttentionSpace<Kind> &space) {
+                 const typename Kind::Number *value, int64_t size, int64_t length, int64_t radius,
+                 float *out, int64_t width, AttentionSpace<Kind> &space) {
     typedef typename Kind::Number Number;
-    const int64_t columns = up_to(length, PANEL), steps = steps_of<Kind>(size);
-    const int64_t value_steps = steps_of<Kind>(length);
+    const int64_t steps = steps_of<Kind>(size), value_steps = steps_of<Kind>(length);
     lay_keys<Kind>(key, size, length, space.keys.data());
     lay_values<Kind>(value, size, length, space.values.data());
+    for (int64_t i = 0; i < size; i++) space.first[i] = as_float(value[i]);
     const float scale = 1.0f / std::sqrt(static_cast<float>(size));
-    for (int64_t first = 0; first < length; first += QUERIES) {
-        const int64_t count = std::min(QUERIES, length - first);
-        for (int64_t panel = 0; panel < columns / PANEL; panel++)
-            rows_times_panel<Kind>(
-                reinterpret_cast<const char *>(query + first * size), size * sizeof(Number), count,
-                space.keys.data() + panel * steps * 4 * PANEL, steps,
-                [&](int64_t row, const Floats *sums) {
-                    for (int v = 0; v < VECTORS; v++)
-                        store(&space.scores[row * columns + panel * PANEL + v * LANES], sums[v]);
-                });
-        float factors[QUERIES];
-        for (int64_t row = 0; row < count; row++) {
+    Sight sight;
+    for (int64_t first = 0; first < length; first += sight.count) {
+        sight = sight_from(first, length, radius);
+        const int64_t columns = up_to(sight.end - sight.begin, PANEL);
+        const char *rows = reinterpret_cast<const char *>(query + first * size);
+        auto score = [&](int64_t panel, auto put_scores) {
+            rows_times_panel<Kind>(rows, size * sizeof(Number), sight.count,
+                                   space.keys.data() + panel * steps * 4 * PANEL, steps, put_scores);
+        };
+        for (int64_t at = 0; at < columns; at += PANEL)
+            score((sight.begin + at) / PANEL, [&](int64_t row, const Floats *sums) {
+                for (int v = 0; v < VECTORS; v++)
+                    store(&space.scores[row * columns + at + v * LANES], sums[v]);
+            });
+        // of the first token where it is not among the others
+        float firsts[QUERIES], factors[QUERIES];
+        std::fill_n(firsts, QUERIES, -INFINITY);
+        if (sight.begin)
+            score(0, [&](int64_t row, const Floats *sums) { firsts[row] = sums[0][0]; });
+        for (int64_t row = 0; row < sight.count; row++) {
             float *scores = &space.scores[row * columns];
-            for (int64_t i = length; i < columns; i++) scores[i] = -INFINITY;
-            Floats highs = load(scores);
-            for (int64_t i = LANES; i < columns; i += LANES) highs = larger(highs, load(scores + i));
-            const float high = largest(highs);
-            Floats totals{};
-            Number *shares = &space.shares[row * columns];
-            for (int64_t i = 0; i < columns; i += LANES) {
-                Floats x = load(scores + i);
-                Floats share = exponential((x - high) * scale);
-                // exponential stops at -87: columns past the end must be nothing
-                share = x == -INFINITY ? Floats{} : share;
-                totals += share;
-                put(shares + i, share);
-            }
-            factors[row] = 1.0f / sum(totals);
+            const bool near = sight.begin == 0;
+            std::fill(scores + near, scores + std::max<int64_t>(near, sight.from(row)), -INFINITY);
+            std::fill(scores + sight.to(row), scores + columns, -INFINITY);
+            Floats highs = all(firsts[row]);
+            for (int64_t i = 0; i < columns; i += LANES) highs = larger(highs, load(scores + i));
+            const float highest = largest(highs);
+            const float own = near ? 0.0f : std::exp((firsts[row] - highest) * scale);
+            const float total = own + shares_of(scores, columns, highest, scale,
+                                                &space.shares[row * columns]);
+            factors[row] = 1.0f / total;
+            firsts[row] = own / total;
         }
+        const int64_t taken = steps_of<Kind>(std::min(columns, length - sight.begin));
         for (int64_t panel = 0; panel * PANEL < size; panel++)
             rows_times_panel<Kind>(
-                reinterpret_cast<const char *>(space.shares.data()),
-                columns * sizeof(Number), count,
-                space.values.data() + panel * value_steps * 4 * PANEL, value_steps,
-                [&](int64_t row, const Floats *sums) {
+                reinterpret_cast<const char *>(space.shares.data()), columns * sizeof(Number),
+                sight.count,
+                space.values.data() +
+                    (panel * value_steps + sight.begin / Kind::NUMBERS) * 4 * PANEL,
+                taken, [&](int64_t row, const Floats *sums) {
                     float *to = out + (first + row) * width + panel * PANEL;
+                    const float *value_of_first = &space.first[panel * PANEL];
                     for (int v = 0; v < VECTORS; v++) {
-                        Floats x = sums[v] * factors[row];
+                        Floats x = sums[v] * factors[row] +
+                                   load(value_of_first + v * LANES) * firsts[row];
                         const int64_t left = size - panel * PANEL - v * LANES;
                         if (left >= LANES)
                             store(to + v * LANES, x);

@@ -47,11 +47,12 @@ class FeedForwardWeights(Structure):
 
 
 class Step(Structure):
-    """Which weights a layer takes."""
+    """Which weights a layer takes, and how far it attends."""
 
     _fields_ = [
         ("attention", POINTER(AttentionWeights)),
         ("feed_forward", POINTER(FeedForwardWeights)),
+        ("radius", c_int64),
     ]
 
 

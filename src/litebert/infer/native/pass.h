@@ -36,6 +36,7 @@ struct FeedForwardWeights {
 struct Step {
     const AttentionWeights *attention;
     const FeedForwardWeights *feed_forward;
+    int64_t radius;  // of windows of attention, negative where it is full
 };
 
 // Sequences end to end, and what is asked of them.
@@ -116,7 +117,7 @@ template <class Dense, class Attend> class Pass {
                 project(part, count, first, steps->attention->qkv);
             });
             for (int64_t layer = 0; layer < layers; layer++) {
-                attend(request, spaces_[thread], next_head);
+                attend(request, steps[layer].radius, spaces_[thread], next_head);
                 meeting.wait();
                 const bool ends = layer + 1 == layers;
                 int64_t rows = tokens;
@@ -190,8 +191,8 @@ template <class Dense, class Attend> class Pass {
         }
     }
 
-    void attend(const Request &request, std::unique_ptr<AttentionSpace<Attend>> &space,
-                std::atomic<int64_t> &next) {
+    void attend(const Request &request, int64_t radius,
+                std::unique_ptr<AttentionSpace<Attend>> &space, std::atomic<int64_t> &next) {
         const int64_t heads = request.heads;
         for (int64_t i; (i = next.fetch_add(1)) < heads * request.sequences;) {
             const int64_t sequence = order_[i / heads], first = request.offsets[sequence];
@@ -199,7 +200,7 @@ template <class Dense, class Attend> class Pass {
             const Number *query = plane(head) + first * size_;
             const Number *key = plane(heads + head) + first * size_;
             const Number *value = plane(2 * heads + head) + first * size_;
-            attend_head<Attend>(query, key, value, size_, length,
+            attend_head<Attend>(query, key, value, size_, length, radius,
                                 attended_ + first * hidden_ + head * size_, hidden_, *space);
         }
     }

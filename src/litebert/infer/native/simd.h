@@ -123,6 +123,14 @@ inline uint16_t bf16(float x) {
     return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
+inline float as_float(float x) { return x; }
+inline float as_float(uint16_t x) {
+    const uint32_t bits = static_cast<uint32_t>(x) << 16;
+    float found;
+    std::memcpy(&found, &bits, 4);
+    return found;
+}
+
 inline void put_one(float *at, float x) { *at = x; }
 inline void put_one(uint16_t *at, float x) { *at = bf16(x); }
 inline void put(float *at, Floats x) { store(at, x); }
