@@ -3,20 +3,17 @@
     python benchmarks/windows.py [--tokens 512 2048 4096] [--radius 128]
 
 albert-base of random weights with repeated positions, one document at a time. Windows every layer
-but each third, and every layer; full attention in PyTorch as windows are, and in the native pass.
-They take turns. JSON lines in ms; `ratio` is the time with windows to that of full attention in
-the same code, and `native` the native pass's time for full attention.
+but each third, and every layer, in turn with full attention. JSON lines in ms; `ratio` is the time
+with windows to that of full attention.
 """
 
 import argparse
-import json
 import statistics
 import time
 
 import torch
 
 import litebert
-from litebert.infer.native_model import NativeModel
 from litebert.infer.prepare import Precision, prepare
 from litebert.model.encoder import Model
 from litebert.model.windows import Windows
@@ -38,19 +35,14 @@ def main() -> None:
     parser.add_argument("--tokens", nargs="+", type=int, default=(512, 1024, 2048, 4096))
     parser.add_argument("--radius", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "int8"))
     arguments = parser.parse_args()
     longest = max(arguments.tokens)
-    # every layer in full, but in the code that windows run in
-    full = Windows(radius=arguments.radius, full_every=1)
     models = {
-        "full": model_of(longest, arguments.precision, full),
-        "native": model_of(longest, arguments.precision, None),
+        "full": model_of(longest, arguments.precision, None),
         "every third full": model_of(longest, arguments.precision, Windows(arguments.radius)),
         "none full": model_of(longest, arguments.precision, Windows(arguments.radius, 0)),
     }
-    if not isinstance(models["native"], NativeModel):
-        del models["native"]
     for tokens in arguments.tokens:
         packed = litebert.pack([[5 + number % 20_000 for number in range(tokens)]])
         found: dict[str, list[float]] = {name: [] for name in models}
@@ -62,16 +54,17 @@ def main() -> None:
                     found[name].append(1000 * (time.perf_counter() - start))
         medians = {name: round(statistics.median(taken), 2) for name, taken in found.items()}
         for name in ("every third full", "none full"):
-            measured = line(
-                "windows",
-                case=f"{arguments.precision} 1x{tokens}, radius {arguments.radius}, {name}",
-                unit="ms",
-                runs=found[name],
-                peer="full",
-                peer_value=medians["full"],
+            print(
+                line(
+                    "windows",
+                    case=f"{arguments.precision} 1x{tokens}, radius {arguments.radius}, {name}",
+                    unit="ms",
+                    runs=found[name],
+                    peer="full",
+                    peer_value=medians["full"],
+                ),
+                flush=True,
             )
-            more = {"native": medians.get("native")}
-            print(json.dumps(json.loads(measured) | more), flush=True)
 
 
 if __name__ == "__main__":

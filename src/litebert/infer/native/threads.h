@@ -3,6 +3,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -60,6 +61,7 @@ class Team {
     // `work(number)` by every thread at once; returns when all are done.
     void run(const std::function<void(int)> &work) {
         if (count_ == 1) return work(0);
+        leave_to_caller(sched_getcpu());
         left_.store(count_ - 1, std::memory_order_relaxed);
         {
             std::lock_guard<std::mutex> lock(mutex_);
@@ -83,6 +85,18 @@ class Team {
             end();
             throw;
         }
+    }
+
+    // The others may be anywhere but where the caller is: a kernel that wakes them there keeps them
+    // there for milliseconds, all on one core.
+    void leave_to_caller(int core) {
+        if (core == callers_) return;
+        callers_ = core;
+        cpu_set_t cores;
+        if (core < 0 || sched_getaffinity(0, sizeof cores, &cores) || CPU_COUNT(&cores) < 2) return;
+        CPU_CLR(core, &cores);
+        for (std::thread &thread : threads_)
+            pthread_setaffinity_np(thread.native_handle(), sizeof cores, &cores);
     }
 
     void end() {
@@ -113,6 +127,7 @@ class Team {
 
     const int count_;
     const pid_t process_;
+    int callers_ = -1;
     std::mutex mutex_;
     std::condition_variable begun_;
     const std::function<void(int)> *work_ = nullptr;
