@@ -1,5 +1,6 @@
 """Requests at different depths in one step answer as each would alone."""
 
+import copy
 import random
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from litebert.config import ModelConfig
 from litebert.errors import InputError
 from litebert.infer.depth_batching import DepthBatcher
 from litebert.infer.policies import DepthContinuous, LengthSorted, Static
+from litebert.infer.prepare import prepare
 from litebert.tasks.units import TokenSequence, packed_of
 
 POLICIES = {
@@ -41,7 +43,8 @@ def test_ten_thousand_requests_with_cancellations(policy):
     draw, model = random.Random(7), build()
     kinds = [(sequence(draw), draw.choice((None, 1, 2, 3, 6))) for _ in range(200)]
     expected = [alone(model, *kind) for kind in kinds]
-    batcher = DepthBatcher(model, POLICIES[policy]())
+    # the engine's arithmetic and kernels against the model that is trained
+    batcher = DepthBatcher(prepare(copy.deepcopy(model), "fp32"), POLICIES[policy]())
     under_way: dict[int, int] = {}
     answered, cancelled, worst, left = set(), set(), 0.0, 10_000 // len(POLICIES)
     while left or batcher.requests:

@@ -40,7 +40,7 @@ def library(request, tmp_path_factory):
 def random_model(hidden=48, heads=4, inner=100, activation="gelu_erf", **changes) -> Model:
     config = litebert.ModelConfig(
         vocab_size=300, hidden_size=hidden, heads=heads, depth=4, inner_size=inner,
-        embedding_size=16, activation=activation, initializer_range=0.15, **changes,
+        activation=activation, initializer_range=0.15, **({"embedding_size": 16} | changes),
     )  # fmt: skip
     model = litebert.build(config, seed=3).eval()
     generator = torch.Generator().manual_seed(4)
@@ -93,6 +93,40 @@ def test_a_sequence_does_not_see_its_neighbours(library):
     for ids, found in zip(packed.unpack(packed.tokens), together, strict=True):
         alone = answering(litebert.pack([ids.tolist()])).hidden
         torch.testing.assert_close(found, alone, atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def test_embeddings_as_wide_as_the_model_are_not_projected(library):
+    model, packed = random_model(embedding_size=48, embedding_projection=False), ragged((50, 3))
+    assert model.embeddings.projection is None
+    found = NativeModel(model, library)(packed)
+    torch.testing.assert_close(found.hidden, model(packed).hidden, atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("part", ["tokens", "positions", "segments"])
+@pytest.mark.parametrize("number", [-1, 1000])
+def test_an_id_that_no_table_has_is_refused(library, part, number):
+    packed = ragged((5, 4))
+    getattr(packed, part)[3] = number
+    with pytest.raises(IndexError, match="does not have"):
+        NativeModel(random_model(), library)(packed)
+
+
+@torch.inference_mode()
+def test_a_process_on_one_core_answers_too():
+    code = """
+import os, torch, litebert
+from litebert.infer.prepare import prepare
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+torch.set_num_threads(2)
+model = litebert.build(litebert.PRESETS["albert-micro"])
+packed = litebert.pack([[5] * 70, [6] * 9])
+with torch.inference_mode():
+    expected = model(packed).hidden
+    assert (prepare(model, "fp32")(packed).hidden - expected).abs().max() < 1e-5
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 @torch.inference_mode()
