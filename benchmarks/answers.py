@@ -49,7 +49,7 @@ def inference() -> str:
     ceilings = {r["case"]: r["tokens/s"] for r in read("inference") if "ceiling" in r["bench"]}
     for precision, most in ceilings.items():
         cells = [f"{rates[case][f'{precision} litebert'][0] / most:.0%}" for case in cases]
-        rows.append([f"{precision}: of what products alone would give", *cells, ""])
+        rows.append([f"{precision}: ours to what products alone would give", *cells, ""])
     return markdown(["tokens/s", *cases, "error"], rows)
 
 

@@ -180,13 +180,12 @@ def measure(
 
 
 def ceiling(threads: int) -> None:
-    """Print the operations a second of PyTorch's products at the shape of the widest layer, and the
+    """Print the operations a second of oneDNN's products at the shape of the widest layer, and the
     tokens a second of albert-base's dense layers that they would give."""
     config = litebert.PRESETS["albert-base"]
     rows, width, inner = 1024, config.hidden_size, config.inner_size
     a_token = config.depth * 2 * (4 * width * width + 2 * width * inner)
     products = {
-        "fp32": (torch.float32, torch.mm),
         "bf16": (torch.bfloat16, torch.mm),
         "int8": (torch.int8, torch._int_mm),
     }

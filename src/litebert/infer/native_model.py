@@ -82,7 +82,9 @@ class NativeModel(Model):
         self.pooler = NativePooler(model.pooler, self._layers)
         self._tables = self._layers.embeddings(model.embeddings)
         attentions = [self._layers.attention(each, self._bits) for each in model.attentions]
-        feed_forwards = [self._layers.feed_forward(each, self._bits) for each in model.feed_forwards]
+        feed_forwards = [
+            self._layers.feed_forward(each, self._bits) for each in model.feed_forwards
+        ]
 
         @cache
         def steps_of(numbers: tuple[_Numbers, ...]) -> ctypes.Array[Step]:

@@ -59,7 +59,7 @@ class QuantizedLinear(nn.Module):
 
 
 def round_rows(x_TI: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows as bytes from 0 to 255 with what they stand for: x = lowest + scale rounded, (T, 1) each."""
+    """Rows as bytes from 0 to 255, and what they stand for: x = lowest + scale q, (T, 1) each."""
     low, high = x_TI.aminmax(dim=1, keepdim=True)
     scale = torch.where(high > low, (high - low) / 255, 1.0)
     rounded = ((x_TI - low) * (1 / scale)).round()
