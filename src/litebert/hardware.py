@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -13,6 +14,7 @@ Precision = Literal["auto", "bf16", "fp32"]
 # Sides of square products: the fastest is the ceiling. Small ones stay in a CPU's caches.
 _CPU_SIDES, _GPU_SIDES = (512, 1024, 2048), (4096, 8192)
 _SECONDS_A_SIDE = 0.1
+_BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
 def choose_device(name: str) -> torch.device:
@@ -34,17 +36,32 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """Arithmetic of activations; "auto" takes bf16 on GPUs and where a CPU multiplies it faster."""
+    """Arithmetic of activations; "auto" takes bf16 on GPUs and where a CPU multiplies it faster.
+
+    On x86 that is where it has instructions for it, whatever else the machine does at the moment;
+    elsewhere both are timed.
+    """
     if precision != "auto":
         return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
     if device.type == "cuda":
         return torch.bfloat16
+    if flags := processor_flags():
+        return torch.bfloat16 if flags & _BF16_FLAGS else torch.float32
     rates = {
         dtype: product_rate(device, dtype, side=512) for dtype in (torch.float32, torch.bfloat16)
     }
     # only a clear win counts: CPUs without bf16 arithmetic emulate it, several times slower
     faster = 0.8 * rates[torch.bfloat16] > rates[torch.float32]
     return torch.bfloat16 if faster else torch.float32
+
+
+def processor_flags() -> frozenset[str]:
+    """What an x86 processor can do, in the words of Linux; nothing where it does not say."""
+    try:
+        words = Path("/proc/cpuinfo").read_text("utf-8")
+    except OSError:
+        return frozenset()
+    return frozenset(words.partition("flags\t\t:")[2].partition("\n")[0].split())
 
 
 def precision_of(dtype: torch.dtype) -> Literal["bf16", "fp32"]:

@@ -8,6 +8,7 @@ from ctypes import POINTER, Structure, c_float, c_int, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 
+from litebert.hardware import processor_flags
 from litebert.infer.native.build import SOURCES, VARIANTS, build, library_name
 
 # The kernel's names for some of what compilers call otherwise.
@@ -145,8 +146,7 @@ def variant_of_processor() -> str | None:
     """The best variant that this processor can run, or None."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return None
-    words = Path("/proc/cpuinfo").read_text("utf-8").split("flags", 1)[-1].split("\n", 1)[0]
-    flags = set(words.split())
+    flags = processor_flags()
     return next(
         (
             name
