@@ -17,3 +17,15 @@ def test_tables_are_those_of_the_script(name):
     shown = page.split(f"<!-- benchmarks/{name}.py -->")[1].split("<!-- end -->")[0].strip()
     assert shown == tables
     assert tables.count("|") > 20
+
+
+@pytest.mark.parametrize(
+    "name", ["inference", "memory", "latency", "exits", "batching", "windows", "int8"]
+)
+def test_tables_of_answers_are_those_of_the_lines(name):
+    command = [sys.executable, str(ROOT / "benchmarks/answers.py"), name]
+    table = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    page = (ROOT / "docs/performance.md").read_text("utf-8")
+    mark = f"<!-- benchmarks/answers.py {name} -->"
+    assert page.split(mark)[1].split("<!-- end -->")[0].strip() == table
+    assert table.count("|") > 10
