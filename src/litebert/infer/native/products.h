@@ -56,8 +56,12 @@ template <class Kind> struct Panels {
 // Steps of a panel that are taken at once: it stays in the second cache for all rows.
 constexpr int64_t BLOCK = 256 * 1024 / (4 * PANEL);
 
+// Bytes that memory gives at once, and how many such lines a step of a panel has.
+constexpr int64_t LINE = 64, LINES = 4 * PANEL / LINE;
+
 // COUNT rows times some steps of a panel; `before` has the sums of earlier steps, or is nullptr, and
-// `done(row, sums)` gets the PANEL sums of every row, straight from the registers.
+// `done(row, sums)` gets the PANEL sums of every row, straight from the registers. What lies `ahead`,
+// a line a step, is fetched meanwhile.
 template <class Kind, int COUNT, class Done>
 inline void tile(const char *rows, int64_t stride, const char *panel, int64_t steps,
                  const typename Kind::Sum (*before)[VECTORS], const char *ahead, Done done) {
@@ -67,7 +71,7 @@ inline void tile(const char *rows, int64_t stride, const char *panel, int64_t st
             sums[r][v] = before ? before[r][v] : typename Kind::Sum{};
     for (int64_t step = 0; step < steps; step++) {
         Ints weights[VECTORS];
-        __builtin_prefetch(ahead + step * 64, 0, 2);
+        __builtin_prefetch(ahead + step * LINE, 0, 2);
         for (int v = 0; v < VECTORS; v++)
             weights[v] = load_ints(panel + (step * VECTORS + v) * 4 * LANES);
         for (int r = 0; r < COUNT; r++) {
@@ -94,7 +98,9 @@ inline void rows_times_panel(const char *rows, int64_t stride, int64_t count, co
             constexpr int COUNT = decltype(size)::value;
             const char *from = rows + row * stride + begin * 4, *weights = panel + begin * 4 * PANEL;
             const Sum(*before)[VECTORS] = begin ? kept + row : nullptr;
-            const char *ahead = panel + steps * 4 * PANEL + begin * 4 * PANEL + (row / ROWS % 4) * length * 64;
+            // a part of the same steps of the panel after this one, another part with every tile
+            const int64_t part = row / ROWS % LINES;
+            const char *ahead = weights + steps * 4 * PANEL + part * length * LINE;
             if (begin + length == steps)
                 tile<Kind, COUNT>(from, stride, weights, length, before, ahead,
                                   [&](int r, const Sum *sums) { done(row + r, sums); });

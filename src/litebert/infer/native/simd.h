@@ -186,7 +186,8 @@ struct Int8 {
     static Sum dot(Sum sum, Ints weight, int32_t row) {
 #if LITEBERT_AVX512 && LITEBERT_LANES == 16
         return reinterpret_cast<Ints>(_mm512_dpbusd_epi32(
-            reinterpret_cast<__m512i>(sum), _mm512_set1_epi32(row), reinterpret_cast<__m512i>(weight)));
+            reinterpret_cast<__m512i>(sum), _mm512_set1_epi32(row),
+            reinterpret_cast<__m512i>(weight)));
 #else
         // exact in 16 bits: bytes 0 and 2 of every lane, then 1 and 3
         const __m256i x = _mm256_set1_epi32(row), odd = _mm256_srli_epi16(x, 8);
