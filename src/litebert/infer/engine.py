@@ -204,22 +204,21 @@ class Engine:
 
         @torch.inference_mode()
         def answers_of(units: Sequence[Unit]) -> list:
-            batcher, found = DepthBatcher(self.model, Static(BATCH_TOKENS), leave=rule), {}
+            batcher = DepthBatcher(self.model, Static(BATCH_TOKENS), leave=rule)
+            found: dict[int, tuple[int, torch.Tensor]] = {}
             longest_first = sorted(range(len(units)), key=lambda number: -units[number].length)
             numbers = {
                 batcher.submit(units[place].sequences[0], may_leave=True): place
                 for place in longest_first
             }
             while len(batcher):
-                if ended := batcher.step():
-                    places = [numbers[answer.number] for answer in ended]
-                    firsts = torch.stack([answer.hidden[0] for answer in ended])
-                    scores = head.scores(self.model.pooler(firsts))
-                    answers = kind.answers(scores, [units[place] for place in places])
-                    for place, answer, one in zip(places, ended, answers, strict=True):
-                        found[place] = answer.layers, one
-            layers.extend(found[place][0] for place in range(len(units)))
-            return [found[place][1] for place in range(len(units))]
+                for answer in batcher.step():
+                    # a copy: all other rows go
+                    found[numbers[answer.number]] = answer.layers, answer.hidden[0].clone()
+            ended = [found[place] for place in range(len(units))]
+            layers.extend(count for count, _ in ended)
+            firsts = torch.stack([first for _, first in ended])
+            return kind.answers(head.scores(self.model.pooler(firsts)), units)
 
         return answers_of
 
