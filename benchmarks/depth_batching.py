@@ -47,8 +47,8 @@ def policies(step: StepTime, longest: int) -> dict[str, Policy]:
     return {
         "static": Static(tokens),
         "length-sorted": LengthSorted(tokens),
-        # a second of waiting is worth the work that is done in a tenth of it
-        "depth-continuous": DepthContinuous(tokens, ageing=0.1 / second),
+        # a second of waiting is worth the work that is done in it
+        "depth-continuous": DepthContinuous(tokens, ageing=1 / second),
     }
 
 
