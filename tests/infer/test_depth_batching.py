@@ -68,6 +68,28 @@ def test_ten_thousand_requests_with_cancellations(policy):
     assert not answered & cancelled
 
 
+def test_a_step_that_failed_can_be_taken_again(monkeypatch):
+    draw, model = random.Random(5), build()
+    asked = [sequence(draw) for _ in range(4)]
+    batcher, found = DepthBatcher(model, Static(1000)), {}
+    numbers = [batcher.submit(each) for each in asked[:2]]
+    batcher.step()
+    numbers += [batcher.submit(each) for each in asked[2:]]
+    batcher.policy = Static(1000)  # takes the new ones along
+
+    def fails(*_, **__):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(model, "apply_step", fails)
+        with pytest.raises(MemoryError):
+            batcher.step()
+    while len(batcher):
+        found |= {answer.number: answer.hidden for answer in batcher.step()}
+    for number, each in zip(numbers, asked, strict=True):
+        torch.testing.assert_close(found[number], alone(model, each, None), atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize(
     "changes",

@@ -88,9 +88,9 @@ class DepthBatcher:
         self.model, self.policy, self.leave, self.clock = model, policy, leave, clock
         self.requests: dict[int, Request] = {}
         self._count = 0
-        # the batch of the last step, by the numbers of its requests, and where it left them
+        # by the numbers of the requests: the last batch, and where the last step left them
         self._last: tuple[tuple[int, ...], PackedBatch] | None = None
-        self._hidden = torch.empty(0)
+        self._left: tuple[tuple[int, ...], Tensor] | None = None
 
     def submit(
         self, sequence: TokenSequence, *, depth: int | None = None, may_leave: bool = False
@@ -134,9 +134,10 @@ class DepthBatcher:
         steps = self.model.layers(None)[0 if layers is None else chosen[0].done]
         for part in steps:
             hidden = self.model.apply_step(hidden, packed, part)
-        self._hidden = hidden[:real]
+        # only now: a step that failed left nobody anywhere
+        self._left = tuple(each.number for each in chosen), hidden[:real]
         lengths = [each.tokens for each in chosen]
-        for each, rows in zip(chosen, self._hidden.split(lengths), strict=True):
+        for each, rows in zip(chosen, hidden[:real].split(lengths), strict=True):
             each.hidden, each.done = rows, each.done + 1
         return self._finished(chosen)
 
@@ -150,8 +151,8 @@ class DepthBatcher:
 
     def _joined(self, chosen: list[Request]) -> Tensor:
         """(T, H) where they stand, end to end: those of the last step as they came out of it."""
-        if self._last is not None and self._last[0] == tuple(each.number for each in chosen):
-            return self._hidden
+        if self._left is not None and self._left[0] == tuple(each.number for each in chosen):
+            return self._left[1]
         parts = [each.hidden for each in chosen if each.hidden is not None]
         if parts[0].device.type == "cpu" and parts[0].dtype == torch.float32:
             # by NumPy: PyTorch's threads would still wait for work when the step begins

@@ -98,10 +98,6 @@ class NativeModel(Model):
         self._steps_of = steps_of
         self.eval()
 
-    def filled(self, packed: PackedBatch) -> PackedBatch:
-        """The batch as it is: the pass takes any number of tokens."""
-        return packed
-
     def embed(self, packed: PackedBatch) -> tuple[Tensor, PackedBatch]:
         """What the first layer gets, (T, H) fp32, and the batch.
 

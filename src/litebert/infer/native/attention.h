@@ -91,7 +91,7 @@ inline Sight sight_from(int64_t first, int64_t length, int64_t radius) {
     return {first, count, begin, std::min(length, first + count + radius), radius};
 }
 
-// Scores of a row to shares of `highest` e^0; returns what they add up to.
+// What every key of a row weighs, e^(score - highest) in `shares`; returns what they add up to.
 template <class Number>
 float shares_of(const float *scores, int64_t columns, float highest, float scale, Number *shares) {
     Floats totals{};
