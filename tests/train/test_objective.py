@@ -45,7 +45,12 @@ def gradient_by_hand(model, batches, *, sentence_weight: float) -> list[torch.Te
 
     lengths = [n for batch in batches for n in (batch.offsets[1:] - batch.offsets[:-1]).tolist()]
     out = twin(
-        PackedBatch(joined("tokens"), joined("positions"), joined("segments"), tuple(lengths))
+        PackedBatch(
+            tokens=joined("tokens"),
+            positions=joined("positions"),
+            segments=joined("segments"),
+            lengths=tuple(lengths),
+        )
     )
     logits = twin.mlm_logits(out.hidden)[torch.cat(positions)]
     labels = torch.cat(sentences)

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from litebert.errors import InputError
 from litebert.infer.policies import Policy
 from litebert.model.encoder import Model
-from litebert.model.packed import PackedBatch
+from litebert.model.packed import Layout
 from litebert.tasks.units import TokenSequence, packed_of
 
 Leave = Callable[[list["Request"], Tensor], Sequence[bool]]
@@ -40,10 +40,18 @@ class Request:
     arrival: float
     done: int = 0
     """Layers it has passed."""
-    hidden: Tensor | None = None
-    """(len, H) where it stands; None before its first step."""
+    rows: Tensor | None = None
+    """(T, H) that its last step left; None before its first."""
+    start: int = 0
+    """Which of them is its first."""
     opinions: list = field(default_factory=list)
     """What the rule for leaving early remembers of it."""
+
+    @property
+    def hidden(self) -> Tensor:
+        """(len, H) where it stands, from its first step on."""
+        assert self.rows is not None
+        return self.rows[self.start : self.start + self.tokens]
 
     @property
     def tokens(self) -> int:
@@ -88,9 +96,10 @@ class DepthBatcher:
         self.model, self.policy, self.leave, self.clock = model, policy, leave, clock
         self.requests: dict[int, Request] = {}
         self._count = 0
-        # by the numbers of the requests: the last batch, and where the last step left them
-        self._last: tuple[tuple[int, ...], PackedBatch] | None = None
-        self._left: tuple[tuple[int, ...], Tensor] | None = None
+        self._layers = model.layers(None)
+        self._device = model.embeddings.tokens.weight.device
+        # of the last step: whom it took, how they lay, and what it left
+        self._last: tuple[list[Request], Layout, Tensor] | None = None
 
     def submit(
         self, sequence: TokenSequence, *, depth: int | None = None, may_leave: bool = False
@@ -122,67 +131,65 @@ class DepthBatcher:
         if not chosen:
             return []
         # of layers that differ only one is applied at a time: that of the first request
-        layers = self.model.layers(None) if not self.model.shares_layers else None
-        if layers is not None:
+        layer = self._layers[0]
+        if not self.model.shares_layers:
             chosen = [each for each in chosen if each.done == chosen[0].done]
-        self._embed([each for each in chosen if each.hidden is None])
-        hidden = self._joined(chosen)
-        packed = self._packed(chosen)
-        real = len(hidden)
-        if more := len(packed.tokens) - real:
-            hidden = F.pad(hidden, (0, 0, 0, more))
-        steps = self.model.layers(None)[0 if layers is None else chosen[0].done]
-        for part in steps:
-            hidden = self.model.apply_step(hidden, packed, part)
+            layer = self._layers[chosen[0].done]
+        hidden, layout = self._gathered(chosen)
+        for part in layer:
+            hidden = self.model.apply_step(hidden, layout, part)
         # only now: a step that failed left nobody anywhere
-        self._left = tuple(each.number for each in chosen), hidden[:real]
-        lengths = [each.tokens for each in chosen]
-        for each, rows in zip(chosen, hidden[:real].split(lengths), strict=True):
-            each.hidden, each.done = rows, each.done + 1
-        return self._finished(chosen)
+        self._last = chosen, layout, hidden
+        start = 0
+        for each in chosen:
+            each.rows, each.start, each.done = hidden, start, each.done + 1
+            start += each.tokens
+        return self._finished(chosen, hidden)
 
-    def _embed(self, fresh: list[Request]) -> None:
+    def _gathered(self, chosen: list[Request]) -> tuple[Tensor, Layout]:
+        """(T, H) where they stand, end to end, and how they lie."""
+        if self._last is not None and self._last[0] == chosen:
+            return self._last[2], self._last[1]
+        fresh = [each for each in chosen if each.rows is None]
+        entering: dict[int, Tensor] = {}
         if fresh:
-            packed = self._place(packed_of([each.sequence for each in fresh]))
-            hidden, _ = self.model.embed(packed)
-            parts = hidden[: len(packed.tokens)].split([each.tokens for each in fresh])
-            for each, rows in zip(fresh, parts, strict=True):
-                each.hidden = rows
+            packed = packed_of([each.sequence for each in fresh]).to(self._device)
+            hidden, packed = self.model.embed(packed)
+            if len(fresh) == len(chosen):
+                return hidden, packed
+            # the rows that fill a batch up, if any, are the last
+            parts = packed.unpack(hidden)[: len(fresh)]
+            entering = {each.number: rows for each, rows in zip(fresh, parts, strict=True)}
+        hidden = _joined(
+            [entering[each.number] if each.rows is None else each.hidden for each in chosen]
+        )
+        layout = self.model.filled(
+            Layout(lengths=tuple(each.tokens for each in chosen), device=self._device)
+        )
+        if more := sum(layout.lengths) - len(hidden):
+            hidden = F.pad(hidden, (0, 0, 0, more))
+        return hidden, layout
 
-    def _joined(self, chosen: list[Request]) -> Tensor:
-        """(T, H) where they stand, end to end: those of the last step as they came out of it."""
-        if self._left is not None and self._left[0] == tuple(each.number for each in chosen):
-            return self._left[1]
-        parts = [each.hidden for each in chosen if each.hidden is not None]
-        if parts[0].device.type == "cpu" and parts[0].dtype == torch.float32:
-            # by NumPy: PyTorch's threads would still wait for work when the step begins
-            return torch.from_numpy(np.concatenate([part.numpy() for part in parts]))
-        return torch.cat(parts)
-
-    def _packed(self, chosen: list[Request]) -> PackedBatch:
-        """The batch of some requests; the last one again when they are the same."""
-        numbers = tuple(each.number for each in chosen)
-        if self._last is None or self._last[0] != numbers:
-            packed = self._place(packed_of([each.sequence for each in chosen]))
-            self._last = numbers, self.model.filled(packed)
-        return self._last[1]
-
-    def _place(self, packed: PackedBatch) -> PackedBatch:
-        return packed.to(self.model.embeddings.tokens.weight.device)
-
-    def _finished(self, chosen: list[Request]) -> list[Answer]:
+    def _finished(self, chosen: list[Request], hidden: Tensor) -> list[Answer]:
         ended = {each.number for each in chosen if each.done == each.layers}
         asked = [each for each in chosen if each.may_leave and each.number not in ended]
         if self.leave is not None and asked:
-            firsts = torch.stack([each.hidden[0] for each in asked if each.hidden is not None])
+            firsts = self.model.take(hidden, torch.tensor([each.start for each in asked]))
             left = self.leave(asked, self.model.pooler(firsts))
             ended |= {each.number for each, gone in zip(asked, left, strict=True) if gone}
         now, answers = self.clock(), []
         for each in chosen:
             if each.number in ended:
                 del self.requests[each.number]
-                assert each.hidden is not None
                 # of its own: rows of a batch would keep all of it in memory
-                hidden = each.hidden.clone()
-                answers.append(Answer(each.number, hidden, each.done, now - each.arrival))
+                rows = each.hidden.clone()
+                answers.append(Answer(each.number, rows, each.done, now - each.arrival))
         return answers
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """Rows end to end."""
+    if parts[0].device.type == "cpu" and parts[0].dtype == torch.float32:
+        # by NumPy: PyTorch's threads would still wait for work when the step begins
+        return torch.from_numpy(np.concatenate([part.numpy() for part in parts]))
+    return torch.cat(parts)

@@ -17,7 +17,7 @@ from litebert.infer.native_layers import NativeLayers
 from litebert.infer.quantized import QuantizedLinear
 from litebert.model.encoder import Model
 from litebert.model.heads import Pooler
-from litebert.model.packed import PackedBatch
+from litebert.model.packed import Layout, PackedBatch
 
 _BITS = {"fp32": 32, "bf16": 16, "int8": 8}
 _Numbers = tuple[int, int, int]
@@ -131,7 +131,7 @@ class NativeModel(Model):
     def _through(
         self,
         x_TH: Tensor,
-        packed: PackedBatch,
+        layout: Layout,
         layers: Sequence[tuple[tuple[int, int], ...]],
         rows: Tensor | None,
     ) -> Tensor:
@@ -140,12 +140,12 @@ class NativeModel(Model):
             for number, layer in enumerate(layers)
             for step in layer
         )
-        return self._pass(x_TH, packed, steps, rows)
+        return self._pass(x_TH, layout, steps, rows)
 
     def apply_step(
         self,
         x_TH: Tensor,
-        packed: PackedBatch,
+        layout: Layout,
         step: tuple[int, int],
         rows: Tensor | None = None,
         *,
@@ -155,16 +155,16 @@ class NativeModel(Model):
 
         With `radius` it attends in windows.
         """
-        return self._pass(x_TH, packed, (_numbers(step, radius),), rows)
+        return self._pass(x_TH, layout, (_numbers(step, radius),), rows)
 
     def _pass(
         self,
         x_TH: Tensor,
-        packed: PackedBatch,
+        layout: Layout,
         steps: tuple[_Numbers, ...],
         rows: Tensor | None,
     ) -> Tensor:
-        offsets = packed.offsets.contiguous()
+        offsets = layout.offsets.contiguous()
         wanted = None if rows is None else rows.to(torch.int64).contiguous()
         if wanted is not None and len(wanted) and not 0 <= wanted.min() <= wanted.max() < len(x_TH):
             raise IndexError(f"rows of {len(x_TH)} are asked for that are not there")
@@ -177,7 +177,7 @@ class NativeModel(Model):
             x=x_TH.data_ptr(),
             hidden=self.config.hidden_size,
             heads=self.config.heads,
-            sequences=len(packed.lengths),
+            sequences=len(layout.lengths),
             offsets=offsets.data_ptr(),
             wanted=None if wanted is None else wanted.data_ptr(),
             wanted_count=0 if wanted is None else len(wanted),

@@ -7,6 +7,7 @@ import torch
 
 from litebert.errors import InputError
 from litebert.hardware import choose_dtype, precision_of
+from litebert.infer.graphed_model import GraphedModel, has_graphs
 from litebert.infer.native_model import NativeModel, has_native_pass
 from litebert.infer.quantized import QuantizedLinear, quantize
 from litebert.infer.smoothing import Smoothing, read_smoothing
@@ -30,7 +31,8 @@ def prepare(
     In int8 inputs are smoothed as `smoothing` says, or litebert quantize in the model's `source`.
 
     On CPUs blocks run in the native pass where there is one; elsewhere weights are cast once and
-    PyTorch multiplies them. Raises InputError for int8 on a GPU.
+    PyTorch multiplies them, on a GPU in bf16 through CUDA graphs where batches are small. Raises
+    InputError for int8 on a GPU.
     """
     device = model.embeddings.tokens.weight.device
     if precision == "int8":
@@ -48,7 +50,7 @@ def prepare(
         for layer in model.modules():
             if isinstance(layer, Linear):
                 layer.to(model.compute_dtype)
-    return model
+    return GraphedModel(model) if has_graphs(model) else model
 
 
 def arithmetic_of(model: Model) -> Literal["bf16", "fp32", "int8"]:

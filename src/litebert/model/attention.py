@@ -12,27 +12,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from litebert.model.packed import Group, Grouping, PackedBatch
+from litebert.model.packed import Group, Grouping, Layout
 from litebert.model.product_attention import product_attention
 
 
-def attend(qkv_T3ND: Tensor, packed: PackedBatch, *, dropout: float = 0.0) -> Tensor:
+def attend(qkv_T3ND: Tensor, layout: Layout, *, dropout: float = 0.0) -> Tensor:
     """Attention of every token to the tokens of its own sequence: (T, 3, N, D) in, (T, N, D) out.
 
     Sequences of one length are rows already and cost nothing extra. Others go to the kernel for
     packed tokens where there is one (GPUs, bf16 or fp16, no dropout), or run in groups of nearly
     equal length, padded inside this function only.
     """
-    uniform = packed.uniform_length
+    uniform = layout.uniform_length
     half = qkv_T3ND.dtype in (torch.bfloat16, torch.float16)
     if qkv_T3ND.dtype == torch.bfloat16 and qkv_T3ND.device.type == "cpu":
-        rows = None if uniform is None else Group(len(packed.lengths), uniform, None)
-        return product_attention(qkv_T3ND, rows or packed.grouping, dropout=dropout)
+        rows = None if uniform is None else Group(len(layout.lengths), uniform, None)
+        return product_attention(qkv_T3ND, rows or layout.grouping, dropout=dropout)
     if uniform is not None:
-        return _rows_attend(qkv_T3ND, len(packed.lengths), None, dropout)
+        return _rows_attend(qkv_T3ND, len(layout.lengths), None, dropout)
     if qkv_T3ND.device.type == "cuda" and half and not dropout:
-        return _packed_attend(qkv_T3ND, packed)
-    grouping = packed.grouping
+        return _packed_attend(qkv_T3ND, layout)
+    grouping = layout.grouping
     cells_C3ND = _Pad.apply(qkv_T3ND, grouping)
     parts = cells_C3ND.split([group.cells for group in grouping.groups])
     attended = [
@@ -42,18 +42,18 @@ def attend(qkv_T3ND: Tensor, packed: PackedBatch, *, dropout: float = 0.0) -> Te
     return _Unpad.apply(torch.cat(attended) if len(attended) > 1 else attended[0], grouping)
 
 
-def attend_reference(qkv_T3ND: Tensor, packed: PackedBatch) -> Tensor:
+def attend_reference(qkv_T3ND: Tensor, layout: Layout) -> Tensor:
     """The definition of `attend`: softmax(q k^T / sqrt(D)) v, one sequence after another."""
     outputs = []
-    for qkv in packed.unpack(qkv_T3ND):
+    for qkv in layout.unpack(qkv_T3ND):
         q_NSD, k_NSD, v_NSD = qkv.permute(1, 2, 0, 3)
         scores_NSS = q_NSD @ k_NSD.transpose(-1, -2) / math.sqrt(qkv.shape[-1])
         outputs.append((scores_NSS.softmax(-1) @ v_NSD).transpose(0, 1))
     return torch.cat(outputs)
 
 
-def _packed_attend(qkv: Tensor, packed: PackedBatch) -> Tensor:
-    offsets, longest = packed.offsets.int(), max(packed.lengths)
+def _packed_attend(qkv: Tensor, layout: Layout) -> Tensor:
+    offsets, longest = layout.offsets.int(), max(layout.lengths)
     q, k, v = qkv.unbind(1)
     # brings the compiler along, seconds of every start, and only GPUs need it
     from torch.nn.attention.varlen import varlen_attn

@@ -13,7 +13,7 @@ from litebert.config import ModelConfig
 from litebert.model.activation import activate
 from litebert.model.attention import attend
 from litebert.model.layers import LayerNorm, Linear
-from litebert.model.packed import PackedBatch
+from litebert.model.packed import Layout
 from litebert.model.windows import window_attention
 
 
@@ -33,7 +33,7 @@ class Attention(nn.Module):
     def forward(
         self,
         x_TH: Tensor,
-        packed: PackedBatch,
+        layout: Layout,
         rows: Tensor | None = None,
         radius: int | None = None,
     ) -> Tensor:
@@ -44,9 +44,9 @@ class Attention(nn.Module):
         qkv_T3ND = self.qkv(x_TH).unflatten(-1, self.shape)
         dropout = self.attention_dropout if self.training else 0.0
         if radius is None:
-            attended_TH = attend(qkv_T3ND, packed, dropout=dropout).flatten(1)
+            attended_TH = attend(qkv_T3ND, layout, dropout=dropout).flatten(1)
         else:
-            attended_TH = window_attention(qkv_T3ND, packed, radius, dropout=dropout).flatten(1)
+            attended_TH = window_attention(qkv_T3ND, layout, radius, dropout=dropout).flatten(1)
         if rows is not None:
             attended_TH, x_TH = attended_TH.index_select(0, rows), x_TH.index_select(0, rows)
         out_TH = F.dropout(self.output(attended_TH), self.hidden_dropout, self.training)

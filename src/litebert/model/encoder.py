@@ -19,7 +19,7 @@ from litebert.errors import InputError
 from litebert.model.block import Attention, FeedForward
 from litebert.model.heads import MaskedLMHead, Pooler
 from litebert.model.layers import LayerNorm, Linear, cast_once
-from litebert.model.packed import PackedBatch
+from litebert.model.packed import L, Layout, PackedBatch
 from litebert.model.recompute import Recompute, apply_block
 from litebert.model.windows import Windows
 
@@ -103,7 +103,7 @@ class Model(nn.Module):
     def _through(
         self,
         x_TH: Tensor,
-        packed: PackedBatch,
+        layout: Layout,
         layers: Sequence[tuple[tuple[int, int], ...]],
         rows: Tensor | None,
     ) -> Tensor:
@@ -117,8 +117,8 @@ class Model(nn.Module):
                 for step in layer
             )
             for step, radius in steps:
-                x_TH = self.apply_step(x_TH, packed, step, radius=radius)
-            return self.apply_step(x_TH, packed, last[0], rows, radius=last[1])
+                x_TH = self.apply_step(x_TH, layout, step, radius=radius)
+            return self.apply_step(x_TH, layout, last[0], rows, radius=last[1])
 
     def embed(self, packed: PackedBatch) -> tuple[Tensor, PackedBatch]:
         """What the first layer gets, (T, H), and the batch with what it is filled up with.
@@ -153,17 +153,17 @@ class Model(nn.Module):
         """Some rows of hidden states: (T, H) and (R,) to (R, H)."""
         return x_TH[rows]
 
-    def filled(self, packed: PackedBatch) -> PackedBatch:
+    def filled(self, batch: L) -> L:
         """The batch filled up to a number of tokens that is common, where that pays."""
         # oneDNN makes a new kernel for every size of a product and keeps those it has made
-        on_cpu = packed.tokens.device.type == "cpu" and self.compute_dtype == torch.bfloat16
-        long = packed.uniform_length is None and len(packed.tokens) >= FILL_FROM
-        return packed.filled(FILL_TO) if on_cpu and long else packed
+        on_cpu = batch.device.type == "cpu" and self.compute_dtype == torch.bfloat16
+        long = batch.uniform_length is None and sum(batch.lengths) >= FILL_FROM
+        return batch.filled(FILL_TO) if on_cpu and long else batch
 
     def apply_step(
         self,
         x_TH: Tensor,
-        packed: PackedBatch,
+        layout: Layout,
         step: tuple[int, int],
         rows: Tensor | None = None,
         *,
@@ -173,18 +173,18 @@ class Model(nn.Module):
 
         With `radius` it attends in windows.
         """
-        return apply_block(self._block, x_TH, packed, step, rows, radius, recompute=self.recompute)
+        return apply_block(self._block, x_TH, layout, step, rows, radius, recompute=self.recompute)
 
     def _block(
         self,
         x_TH: Tensor,
-        packed: PackedBatch,
+        layout: Layout,
         step: tuple[int, int],
         rows: Tensor | None,
         radius: int | None,
     ) -> Tensor:
         attention, feed_forward = step
-        attended = self.attentions[attention](x_TH, packed, rows, radius)
+        attended = self.attentions[attention](x_TH, layout, rows, radius)
         return self.feed_forwards[feed_forward](attended)
 
     def _radius(self, layer: int) -> int | None:

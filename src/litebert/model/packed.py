@@ -6,15 +6,19 @@ Attention needs rows, so a batch also knows how its sequences form groups of nea
 
 # T = packed tokens, B = sequences, S = longest sequence of a group
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from litebert.errors import InputError
+
+L = TypeVar("L", bound="Layout")
 
 # Sequences join a group while they are at least this share of its longest one. More groups waste
 # less attention on padding, fewer make fewer calls: 0.5 is up to 5 % slower on MRPC.
@@ -52,24 +56,20 @@ class Grouping:
     """(T,) the cell that each packed token is in."""
 
 
-@dataclass(frozen=True)
-class PackedBatch:
-    """Several sequences end to end: the only input a model takes."""
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Where sequences lie in rows that are end to end: all that a block has to know of a batch."""
 
-    tokens: Tensor
-    """(T,) int64 token ids."""
-    positions: Tensor
-    """(T,) int64 position of each token in its own sequence."""
-    segments: Tensor
-    """(T,) int64 segment type of each token, 0 or 1."""
     lengths: tuple[int, ...]
     """Tokens of each of the B sequences; on the host, so that nothing waits for a device."""
+    device: torch.device
+    """Where the rows are."""
 
     @cached_property
     def offsets(self) -> Tensor:
-        """(B+1,) int64: sequence b is tokens[offsets[b]:offsets[b+1]]."""
+        """(B+1,) int64: sequence b is rows[offsets[b]:offsets[b+1]]."""
         with torch.inference_mode(False):  # a batch that was read may still be learned from
-            return torch.tensor((0, *self.lengths)).cumsum(0).to(self.tokens.device)
+            return torch.tensor(list(accumulate(self.lengths, initial=0))).to(self.device)
 
     @property
     def uniform_length(self) -> int | None:
@@ -82,7 +82,7 @@ class PackedBatch:
         lengths = torch.tensor(self.lengths)
         starts = lengths.cumsum(0) - lengths
         order = torch.argsort(lengths, descending=True, stable=True)
-        device = self.tokens.device
+        device = self.device
         cell_of_token = torch.empty(int(lengths.sum()), dtype=torch.long)
         groups, token_of_cell, first, cells = [], [], 0, 0
         while first < len(order):
@@ -104,32 +104,53 @@ class PackedBatch:
             tuple(groups), torch.cat(token_of_cell).to(device), cell_of_token.to(device)
         )
 
-    def filled(self, multiple: int) -> "PackedBatch":
+    def filled(self: L, multiple: int) -> L:
         """The batch with one more sequence, of filling, where T is no multiple of a number.
 
         Nothing attends across sequences, so the first T rows of every result stay as they are.
         """
-        missing = -len(self.tokens) % multiple
-        if not missing:
-            return self
-        return PackedBatch(
-            F.pad(self.tokens, (0, missing)),
-            F.pad(self.positions, (0, missing)),
-            F.pad(self.segments, (0, missing)),
-            (*self.lengths, missing),
-        )
+        missing = -sum(self.lengths) % multiple
+        return self._with(missing) if missing else self
+
+    def _with(self: L, more: int) -> L:
+        return replace(self, lengths=(*self.lengths, more))
 
     def unpack(self, values: Tensor) -> list[Tensor]:
         """The rows of each sequence: (T, ...) in, a list of B tensors (len_i, ...) out."""
         return list(values.split(list(self.lengths)))
 
+
+@dataclass(frozen=True, kw_only=True)
+class PackedBatch(Layout):
+    """Several sequences end to end: the only input a model takes."""
+
+    tokens: Tensor
+    """(T,) int64 token ids."""
+    positions: Tensor
+    """(T,) int64 position of each token in its own sequence."""
+    segments: Tensor
+    """(T,) int64 segment type of each token, 0 or 1."""
+    device: torch.device = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "device", self.tokens.device)
+
+    def _with(self, more: int) -> "PackedBatch":
+        return self._of(lambda values: F.pad(values, (0, more)), (*self.lengths, more))
+
     def to(self, device: torch.device | str) -> "PackedBatch":
-        """The same batch on another device."""
-        return PackedBatch(
-            self.tokens.to(device),
-            self.positions.to(device),
-            self.segments.to(device),
-            self.lengths,
+        """The batch on a device: itself where it is there."""
+        if torch.device(device) == self.device:
+            return self
+        return self._of(lambda values: values.to(device), self.lengths)
+
+    def _of(self, change: Callable[[Tensor], Tensor], lengths: tuple[int, ...]) -> "PackedBatch":
+        return replace(
+            self,
+            tokens=change(self.tokens),
+            positions=change(self.positions),
+            segments=change(self.segments),
+            lengths=lengths,
         )
 
 

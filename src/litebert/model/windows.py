@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from litebert.errors import InputError
-from litebert.model.packed import PackedBatch
+from litebert.model.packed import Layout
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class Windows:
 
 
 def window_attention(
-    qkv_T3ND: Tensor, packed: PackedBatch, radius: int, *, dropout: float = 0.0
+    qkv_T3ND: Tensor, layout: Layout, radius: int, *, dropout: float = 0.0
 ) -> Tensor:
     """Attention to neighbours and [CLS], (T, 3, N, D) to (T, N, D), in time linear in T.
 
     Queries go in rows of 2 x radius neighbours, which share the keys around them.
     """
-    places, real = _rows(packed, radius)
+    places, real = _rows(layout, radius)
     q, k, v = qkv_T3ND.unbind(1)
     queries = 2 * radius
     rows_RQND = q[places[:, 1 + radius : 1 + radius + queries]]
@@ -61,15 +61,15 @@ def window_attention(
         attn_mask=mask_R1QK,
         dropout_p=dropout,
     ).transpose(1, 2)
-    own = _own_queries(packed, radius).to(qkv_T3ND.device)
+    own = _own_queries(layout, radius).to(qkv_T3ND.device)
     out = attended.flatten(0, 1).index_select(0, own)
-    return _firsts_attend_to_all(out, q, k, v, packed, dropout)
+    return _firsts_attend_to_all(out, q, k, v, layout, dropout)
 
 
-def window_attention_reference(qkv_T3ND: Tensor, packed: PackedBatch, radius: int) -> Tensor:
+def window_attention_reference(qkv_T3ND: Tensor, layout: Layout, radius: int) -> Tensor:
     """The definition of `window_attention`: a dense mask for each sequence."""
     outputs = []
-    for qkv in packed.unpack(qkv_T3ND):
+    for qkv in layout.unpack(qkv_T3ND):
         q_NSD, k_NSD, v_NSD = qkv.permute(1, 2, 0, 3)
         at = torch.arange(len(qkv), device=qkv.device)
         seen = (at[:, None] - at[None]).abs() <= radius
@@ -80,14 +80,14 @@ def window_attention_reference(qkv_T3ND: Tensor, packed: PackedBatch, radius: in
     return torch.cat(outputs)
 
 
-def _rows(packed: PackedBatch, radius: int) -> tuple[Tensor, Tensor]:
+def _rows(layout: Layout, radius: int) -> tuple[Tensor, Tensor]:
     """Packed places of [CLS] and the keys of every row, (R, 1 + K), and (R, Q, 1 + K) who sees."""
     queries, keys = 2 * radius, 4 * radius
     places, seen = [], []
     at_query, at_key = torch.arange(queries), torch.arange(keys) - radius
     near = (at_query[:, None] - at_key[None]).abs() <= radius
     start = 0
-    for length in packed.lengths:
+    for length in layout.lengths:
         first = torch.arange(0, length, queries)[:, None]
         key = first + at_key
         inside = (key > 0) & (key < length)  # [CLS] has a column of its own
@@ -97,24 +97,24 @@ def _rows(packed: PackedBatch, radius: int) -> tuple[Tensor, Tensor]:
         column = torch.ones(len(first), queries, 1, dtype=torch.bool)
         seen.append(torch.cat([column, who], 2))
         start += length
-    return torch.cat(places).to(packed.tokens.device), torch.cat(seen)
+    return torch.cat(places).to(layout.device), torch.cat(seen)
 
 
-def _own_queries(packed: PackedBatch, radius: int) -> Tensor:
+def _own_queries(layout: Layout, radius: int) -> Tensor:
     """(T,) which of all rows' queries each packed token is."""
     queries, start, found = 2 * radius, 0, []
-    for length in packed.lengths:
+    for length in layout.lengths:
         found.append(torch.arange(start, start + length))
         start += -(-length // queries) * queries
     return torch.cat(found)
 
 
 def _firsts_attend_to_all(
-    out: Tensor, q: Tensor, k: Tensor, v: Tensor, packed: PackedBatch, dropout: float
+    out: Tensor, q: Tensor, k: Tensor, v: Tensor, layout: Layout, dropout: float
 ) -> Tensor:
-    firsts = packed.offsets[:-1]
+    firsts = layout.offsets[:-1]
     attended = []
-    for first, keys, values in zip(q[firsts], packed.unpack(k), packed.unpack(v), strict=True):
+    for first, keys, values in zip(q[firsts], layout.unpack(k), layout.unpack(v), strict=True):
         found = F.scaled_dot_product_attention(
             first[:, None], keys.transpose(0, 1), values.transpose(0, 1), dropout_p=dropout
         )

@@ -1,0 +1,156 @@
+"""A model that answers on a GPU: a block recorded once as a CUDA graph, replayed layer by layer.
+
+Kernels of a small batch run for less time than launching them takes, and a graph is one launch for
+all of a block's. A block that is shared is recorded once for all layers, so a graph's memory does
+not grow with the depth, and the depth stays free. Not measured on a GPU.
+"""
+
+# T = packed tokens, H = hidden
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from litebert.model.encoder import Model
+from litebert.model.packed import Layout
+
+# Up to so many tokens a block is recorded; above, its kernels take longer than their launches.
+MOST_TOKENS = 2048
+FEWEST_TOKENS = 64
+# Texts of a recorded batch have at least so many tokens on average.
+TOKENS_A_SEQUENCE = 8
+
+Record = Callable[[Callable[[], None]], Callable[[], None]]
+"""Makes of some work, that it may do a few times, what does the same again."""
+
+
+def cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
+    """A CUDA graph of some work on fixed memory; doing it is one launch."""
+    # kernels are chosen and loaded outside of the recording
+    beside = torch.cuda.Stream()
+    beside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(beside):
+        for _ in range(3):
+            work()
+    torch.cuda.current_stream().wait_stream(beside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay
+
+
+def has_graphs(model: Model) -> bool:
+    """Whether a prepared model's blocks can be recorded: on a GPU, with its packed attention."""
+    return model.embeddings.tokens.weight.is_cuda and model.compute_dtype == torch.bfloat16
+
+
+@dataclass(frozen=True)
+class _Room:
+    """Memory that graphs read and write: room for a number of tokens and of sequences."""
+
+    x: Tensor
+    """(room, H); rows behind the last sequence hold anything, and nothing reads them."""
+    layout: Layout
+    """As many sequences as there is room for, `offsets` written anew for each batch."""
+
+    def fill(self, x_TH: Tensor, layout: Layout) -> None:
+        """Take a batch; sequences that are missing are empty ones at its end."""
+        offsets = self.layout.offsets
+        own = layout.offsets
+        self.x[: len(x_TH)].copy_(x_TH)
+        offsets[: len(own)].copy_(own)
+        offsets[len(own) :] = own[-1]
+
+
+class GraphedModel(Model):
+    """A model for answers alone: made of a prepared one, whose modules it takes."""
+
+    def __init__(self, model: Model, record: Record = cuda_graph):
+        """Takes the place of `model`."""
+        nn.Module.__init__(self)
+        self.config, self.plan = model.config, model.plan
+        self.fresh_weights, self.windows = model.fresh_weights, model.windows
+        self.recompute, self.compute_dtype = model.recompute, model.compute_dtype
+        self.embeddings, self.pooler = model.embeddings, model.pooler
+        self.attentions, self.feed_forwards = model.attentions, model.feed_forwards
+        self.mlm_head, self.sentence_head = model.mlm_head, model.sentence_head
+        self._record = record
+        self._rooms: dict[tuple[int, int], _Room] = {}
+        self._replays: dict[tuple[int, int, tuple[int, int]], Callable[[], None]] = {}
+        # one batch at a time is in the memory that graphs use
+        self._lock = threading.Lock()
+        self.eval()
+
+    def _through(
+        self,
+        x_TH: Tensor,
+        layout: Layout,
+        layers: Sequence[tuple[tuple[int, int], ...]],
+        rows: Tensor | None,
+    ) -> Tensor:
+        if not self._fits(layout):
+            return super()._through(x_TH, layout, layers, rows)
+        out_TH = self._replayed(x_TH, layout, [step for layer in layers for step in layer])
+        return out_TH if rows is None else out_TH.index_select(0, rows)
+
+    def apply_step(
+        self,
+        x_TH: Tensor,
+        layout: Layout,
+        step: tuple[int, int],
+        rows: Tensor | None = None,
+        *,
+        radius: int | None = None,
+    ) -> Tensor:
+        """One application of a block, (T, H) to (T, H), or to (R, H) for `rows` (R,) of it.
+
+        With `radius` it attends in windows, and is not replayed.
+        """
+        if radius is not None or not self._fits(layout):
+            return super().apply_step(x_TH, layout, step, rows, radius=radius)
+        out_TH = self._replayed(x_TH, layout, [step])
+        return out_TH if rows is None else out_TH.index_select(0, rows)
+
+    def _fits(self, layout: Layout) -> bool:
+        tokens = sum(layout.lengths)
+        few = len(layout.lengths) <= _room_for(tokens) // TOKENS_A_SEQUENCE
+        return few and tokens <= MOST_TOKENS and self.windows is None
+
+    def _replayed(self, x_TH: Tensor, layout: Layout, steps: Sequence[tuple[int, int]]) -> Tensor:
+        size = _room_for(len(x_TH)), _room_for(max(layout.lengths))
+        with self._lock, torch.inference_mode():
+            # all first: recording works on the memory that the batch will be in
+            replays = [self._replay_of(size, step) for step in steps]
+            room = self._rooms[size]
+            room.fill(x_TH, layout)
+            for replay in replays:
+                replay()
+            return room.x[: len(x_TH)].clone()
+
+    def _replay_of(self, size: tuple[int, int], step: tuple[int, int]) -> Callable[[], None]:
+        key = (*size, step)
+        if key not in self._replays:
+            if size not in self._rooms:
+                self._rooms[size] = self._room(*size)
+            room = self._rooms[size]
+
+            def work() -> None:
+                room.x.copy_(self._block(room.x, room.layout, step, None, None))
+
+            self._replays[key] = self._record(work)
+        return self._replays[key]
+
+    def _room(self, tokens: int, longest: int) -> _Room:
+        device = self.embeddings.tokens.weight.device
+        empty = (0,) * (tokens // TOKENS_A_SEQUENCE - 1)
+        hidden = self.config.hidden_size
+        x = torch.zeros(tokens, hidden, dtype=self.compute_dtype, device=device)
+        return _Room(x, Layout(lengths=(longest, *empty), device=device))
+
+
+def _room_for(tokens: int) -> int:
+    """The next power of two."""
+    return max(FEWEST_TOKENS, 1 << (tokens - 1).bit_length())
