@@ -130,27 +130,37 @@ def exits() -> str:
     return markdown(header, rows)
 
 
+POLICIES = ("static", "length-sorted", "static-small", "depth-continuous")
+
+
 def batching() -> str:
-    """Latencies and throughput of every policy."""
-    cases: dict[str, dict[str, Found]] = {}
+    """Latencies of every policy under every load, those of ours beside the others'."""
+    loads: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
     for found in read("depth_batching"):
-        cases.setdefault(found["case"], {})[found["unit"]] = found
+        policy, case = found["case"].split(" ", 1)
+        load, shape = case.split(", ")
+        policies = loads.setdefault((shape, load), {})
+        policies.setdefault(policy, {})[found["unit"]] = found["ours"]
     rows = []
-    for case, units in cases.items():
-        policy, load = case.split(" ", 1)
+    for (shape, load), policies in loads.items():
+        worst = [policies[policy]["p99, ms"] for policy in POLICIES]
+        ours = policies["depth-continuous"]
         rows.append(
             [
+                shape,
                 load,
-                policy,
-                f"{units['p50, ms']['ours']:.1f}",
-                f"{units['p99, ms']['ours']:.1f}",
-                f"{units['p99, ms']['ratio']:.2f}",
-                f"{units['answers a second']['ours']:.0f}",
-                f"{units['layers']['ours']:.1f}",
+                *(
+                    f"{policies[policy]['p50, ms']:.1f} / {policies[policy]['p99, ms']:.1f}"
+                    for policy in POLICIES
+                ),
+                f"**{worst[-1] / worst[0]:.2f}**",
+                f"{worst[-1] / min(worst[:-1]):.2f}",
+                f"{ours['answers a second']:,.0f}",
+                f"{policies['static']['layers']:.1f}, {ours['layers']:.1f}",
             ]
         )
-    header = ["load", "policy", "p50, ms", "p99, ms", "p99 to static", "answers/s", "layers"]
-    return markdown(header, rows)
+    header = ["model", "load", *POLICIES, "p99 to static", "to the best static"]
+    return markdown([*header, "answers/s", "layers"], rows)
 
 
 def windows() -> str:

@@ -1,14 +1,19 @@
-"""Who goes next when requests arrive at any time: three policies under an open-loop stream.
+"""Who goes next when requests arrive at any time: four policies under an open-loop stream.
 
     python benchmarks/depth_batching.py [--model RUN --exits] [--texts DATA] [--requests 300]
 
-Requests arrive by a Poisson process at shares of what static batches manage in a closed loop, with
-exits where answers leave early, and nothing waits for answers. With --model they are development
-rows of its task, as they are and repeated or cut to one length; without it random words to an
-albert-base of random weights, all of one length, and with --texts DATA also of the lengths of the
-texts of DATA/glue. With --exits every load is run twice: answers after all layers, and as soon as
-exits.json of the model (litebert exits) lets them go. JSON lines for every policy, load, lengths
-and exits: latencies from the arrival that was due, answers a second and layers, beside static.
+Static batches take what has come, up to 16,384 tokens as text-embeddings-inference does, and run to
+their end: answers come together, and early exits end a batch once all of its rows are sure. Sorted
+ones take up to 32 requests of like length, as infinity does; small ones no more tokens than a step
+needs to be efficient. Depth-continuous is litebert's DepthBatcher.
+
+Requests arrive by a Poisson process at shares of what the better of large and small static batches
+manages in a closed loop, and nothing waits for answers. With --model they are development rows of
+its task, as they are and repeated or cut to one length; without it random words to an albert-base
+of random weights, all of one length, and with --texts DATA also of the lengths of the texts of
+DATA/glue. With --exits every load is run twice: answers after all layers, and as soon as exits.json
+of the model (litebert exits) lets them go. JSON lines for every policy, load, lengths and exits:
+latencies from the arrival that was due, answers a second and layers, beside static.
 """
 
 import argparse
@@ -24,7 +29,7 @@ import litebert
 from litebert.cli.labelled_rows import labelled_rows
 from litebert.infer.depth_batching import DepthBatcher
 from litebert.infer.exits import ExitRule, Exits, head_of_classes
-from litebert.infer.policies import DepthContinuous, LengthSorted, Policy, Static
+from litebert.infer.policies import DepthContinuous, LengthSorted, Static
 from litebert.infer.prepare import prepare
 from litebert.infer.step_time import StepTime, measure_step_time
 from litebert.interop.load import model_directory
@@ -35,25 +40,40 @@ from litebert.tasks.problems import Problems
 from litebert.tasks.registry import task_of
 from litebert.tasks.units import TokenSequence
 from report import line
+from whole_batches import WholeBatches
 
 FIXED_LENGTH = 64
 LOADS = (0.3, 0.6, 0.9)
 
 
-def policies(step: StepTime, longest: int) -> dict[str, Policy]:
-    """Fresh policies; batches of static ones as large as efficient, steps of ours likewise."""
+POLICIES = ("static", "length-sorted", "static-small", "depth-continuous")
+# What text-embeddings-inference and infinity take at once unless told otherwise.
+SERVER_TOKENS, SERVER_REQUESTS = 16_384, 32
+
+
+def server_of(
+    policy: str, model: Model, step: StepTime, longest: int, leave: ExitRule | None
+) -> DepthBatcher | WholeBatches:
+    """A fresh server of a policy."""
+    if policy == "static":
+        return WholeBatches(model, Static(SERVER_TOKENS), leave=leave)
+    if policy == "length-sorted":
+        return WholeBatches(model, LengthSorted(SERVER_REQUESTS * longest), leave=leave)
+    # no more than a step needs to be efficient
     tokens = max(longest, step.knee(0.9))
+    if policy == "static-small":
+        return WholeBatches(model, Static(tokens), leave=leave)
     second = (step.fixed + step.by_token * tokens) / tokens
-    return {
-        "static": Static(tokens),
-        "length-sorted": LengthSorted(tokens),
-        # a second of waiting is worth the work that is done in it
-        "depth-continuous": DepthContinuous(tokens, ageing=1 / second),
-    }
+    # a second of waiting is worth the work that is done in it
+    return DepthBatcher(model, DepthContinuous(tokens, ageing=1 / second), leave=leave)
 
 
 def serve(
-    batcher: DepthBatcher, due: Sequence[float], asked: Sequence[TokenSequence], *, leave: bool
+    batcher: DepthBatcher | WholeBatches,
+    due: Sequence[float],
+    asked: Sequence[TokenSequence],
+    *,
+    leave: bool,
 ) -> tuple[list[float], float, float]:
     """Latencies, seconds in all and mean layers of requests that come when they are due."""
     start, sent, latencies, layers = time.perf_counter(), 0, [], []
@@ -118,10 +138,12 @@ def main() -> None:
     for name, asked in streams.items():
         longest = max(len(sequence.tokens) for sequence in asked)
         for rule in rules:
-            closed = DepthBatcher(model, policies(step, longest)["static"], leave=rule)
-            _, seconds, _ = serve(closed, [0.0] * len(asked), asked, leave=rule is not None)
+            seconds = []
+            for policy in ("static", "static-small"):
+                closed = server_of(policy, model, step, longest, rule)
+                seconds.append(serve(closed, [0.0] * len(asked), asked, leave=rule is not None)[1])
             for load in LOADS:
-                rate = load * len(asked) / seconds
+                rate = load * len(asked) / min(seconds)
                 compare(model, step, asked, rate, rule, f"{load:.0%} {name}", arguments.runs)
 
 
@@ -136,11 +158,12 @@ def compare(
 ) -> None:
     """Run every policy on the same arrivals, `rate` a second, and print its lines."""
     longest = max(len(sequence.tokens) for sequence in asked)
+    shape = f"H{model.config.hidden_size} L{model.config.depth}"
     found: dict[str, dict[str, list[float]]] = {}
     for run in range(count):
         due = np.cumsum(np.random.default_rng(run).exponential(1 / rate, len(asked))).tolist()
-        for policy, chosen in policies(step, longest).items():
-            batcher = DepthBatcher(model, chosen, leave=rule)
+        for policy in POLICIES:
+            batcher = server_of(policy, model, step, longest, rule)
             latencies, seconds, layers = serve(batcher, due, asked, leave=rule is not None)
             measured = {
                 "p50, ms": 1000 * float(np.quantile(latencies, 0.5)),
@@ -155,7 +178,7 @@ def compare(
             print(
                 line(
                     "depth_batching",
-                    case=f"{policy} {case}" + (" exits" if rule else ""),
+                    case=f"{policy} {case}{' exits' if rule else ''}, {shape}",
                     unit=unit,
                     runs=runs,
                     peer="static",

@@ -182,13 +182,13 @@ class DepthBatcher:
             if each.number in ended:
                 del self.requests[each.number]
                 # of its own: rows of a batch would keep all of it in memory
-                rows = each.hidden.clone()
+                rows = _joined([each.hidden])
                 answers.append(Answer(each.number, rows, each.done, now - each.arrival))
         return answers
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
-    """Rows end to end."""
+    """Rows end to end, a copy."""
     if parts[0].device.type == "cpu" and parts[0].dtype == torch.float32:
         # by NumPy: PyTorch's threads would still wait for work when the step begins
         return torch.from_numpy(np.concatenate([part.numpy() for part in parts]))
