@@ -39,7 +39,7 @@ OURS = {"fp32": "fp32 litebert", "bf16": "bf16 litebert", "int8": "int8 litebert
 # Tokens of a padded batch, as many as 8x128.
 BATCH_TOKENS = 1024
 COLD_BYTES = 96 << 20
-PAUSE = 0.02
+PAUSE = 0.06
 Rows = Sequence[np.ndarray]
 
 
@@ -114,7 +114,7 @@ def ragged_rows(data: Path, count: int, draw: np.random.Generator) -> list[np.nd
 
 
 def timed(work: Callable[[], object], *, cold: bool, walk: np.ndarray) -> float:
-    # threads of whoever came before spin for milliseconds after their work
+    # threads of whoever came before wait on their cores for up to 30 ms after their work
     time.sleep(PAUSE)
     if cold:
         walk += 1

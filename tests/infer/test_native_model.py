@@ -25,7 +25,10 @@ pytestmark = pytest.mark.skipif(
 )
 LENGTHS = ((5,), (1, 1), (33, 17, 90, 2), (130, 130, 130), (200, 3, 150))
 # hidden, heads, inner, GELU: heads narrower and wider than a vector, widths that fill no panel
-SHAPES = ((48, 4, 100, "gelu_erf"), (128, 2, 512, "gelu_tanh"), (30, 5, 50, "gelu_tanh"))
+SHAPES = (
+    *((48, 4, 100, "gelu_erf"), (128, 2, 512, "gelu_tanh")),
+    *((30, 5, 50, "gelu_tanh"), (120, 3, 90, "gelu_erf")),
+)
 
 
 @pytest.fixture(scope="module", params=["own", "narrow", "wide"])

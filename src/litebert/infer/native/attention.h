@@ -14,20 +14,69 @@ namespace litebert {
 constexpr int64_t QUERIES = 4 * ROWS;
 static_assert(QUERIES <= MOST, "their sums have a place");
 
+// The lanes of two vectors by number, those of the second one counted from LANES on.
+inline Ints lanes_of(Ints one, Ints other, Ints numbers) {
+#ifdef __clang__
+    Ints found;
+    for (int i = 0; i < LANES; i++)
+        found[i] = numbers[i] < LANES ? one[numbers[i]] : other[numbers[i] - LANES];
+    return found;
+#else
+    return __builtin_shuffle(one, other, numbers);
+#endif
+}
+
+// LANES rows of LANES four-byte numbers, turned in place: one butterfly for each bit of a place.
+template <int BIT = 1> inline void turn(Ints *rows) {
+    if constexpr (BIT < LANES) {
+        Ints low{}, high{};
+        for (int i = 0; i < LANES; i++) {
+            low[i] = i & BIT ? i - BIT + LANES : i;
+            high[i] = i & BIT ? i + LANES : i + BIT;
+        }
+        for (int i = 0; i < LANES; i++)
+            if (!(i & BIT)) {
+                const Ints one = rows[i], other = rows[i + BIT];
+                rows[i] = lanes_of(one, other, low);
+                rows[i + BIT] = lanes_of(one, other, high);
+            }
+        turn<2 * BIT>(rows);
+    }
+}
+
 // Keys as the columns of a product: four bytes of a key after another, `size` numbers each.
 template <class Kind>
 void lay_keys(const typename Kind::Number *from, int64_t size, int64_t length, char *to) {
-    const int64_t steps = size / Kind::NUMBERS;
+    const int64_t steps = size / Kind::NUMBERS, whole = steps / LANES * LANES;
     for (int64_t first = 0; first < length; first += PANEL, to += steps * 4 * PANEL)
-        for (int64_t column = 0; column < PANEL; column++) {
+        for (int64_t column = 0; column < PANEL; column += LANES) {
+            const int64_t keys = std::clamp<int64_t>(length - first - column, 0, LANES);
             const char *key = reinterpret_cast<const char *>(from + (first + column) * size);
-            const bool real = first + column < length;
-            for (int64_t step = 0; step < steps; step++) {
-                const int32_t x = real ? four_bytes(key + 4 * step) : 0;
-                std::memcpy(to + (step * PANEL + column) * 4, &x, 4);
+            auto place = [&](int64_t step) { return to + (step * PANEL + column) * 4; };
+            for (int64_t step = 0; step < whole; step += LANES) {
+                Ints rows[LANES];
+                for (int i = 0; i < LANES; i++)
+                    rows[i] = i < keys ? load_ints(key + (i * steps + step) * 4) : Ints{};
+                turn(rows);
+                for (int i = 0; i < LANES; i++) std::memcpy(place(step + i), &rows[i], sizeof(Ints));
+            }
+            for (int64_t step = whole; step < steps; step++) {
+                Ints row{};
+                for (int i = 0; i < keys; i++) row[i] = four_bytes(key + (i * steps + step) * 4);
+                std::memcpy(place(step), &row, sizeof(Ints));
             }
         }
 }
+
+// LANES numbers of two tokens side by side, the first one's in the lower half.
+inline Ints side_by_side(const uint16_t *one, const uint16_t *other) {
+    typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
+    Halves a, b;
+    std::memcpy(&a, one, sizeof a);
+    std::memcpy(&b, other, sizeof b);
+    return __builtin_convertvector(a, Ints) | __builtin_convertvector(b, Ints) << 16;
+}
+inline Ints side_by_side(const float *one, const float *) { return load_ints(one); }
 
 // Values as the columns of a product over tokens: numbers of NUMBERS tokens side by side.
 template <class Kind>
@@ -37,15 +86,17 @@ void lay_values(const typename Kind::Number *from, int64_t size, int64_t length,
     for (int64_t first = 0; first < size; first += PANEL) {
         const int64_t columns = std::min<int64_t>(PANEL, size - first);
         for (int64_t token = 0; token < length; token += Kind::NUMBERS, to += 4 * PANEL) {
-            Number *at = reinterpret_cast<Number *>(to);
             const Number *one = from + token * size + first;
-            const bool pair = Kind::NUMBERS == 2 && token + 1 < length;
-            const Number *other = pair ? one + size : nothing;
-            for (int64_t column = 0; column < columns; column++) {
-                at[column * Kind::NUMBERS] = one[column];
-                if (Kind::NUMBERS == 2) at[column * Kind::NUMBERS + 1] = other[column];
+            const Number *other = token + 1 < length ? one + size : nothing;
+            int64_t column = 0;
+            for (; column + LANES <= columns; column += LANES) {
+                const Ints both = side_by_side(one + column, other + column);
+                std::memcpy(to + 4 * column, &both, sizeof both);
             }
-            for (int64_t i = columns * Kind::NUMBERS; i < PANEL * Kind::NUMBERS; i++) at[i] = 0;
+            Number *at = reinterpret_cast<Number *>(to);
+            for (; column < PANEL; column++)
+                for (int i = 0; i < Kind::NUMBERS; i++)
+                    at[column * Kind::NUMBERS + i] = column < columns ? (i ? other : one)[column] : 0;
         }
     }
 }
@@ -97,8 +148,8 @@ float shares_of(const float *scores, int64_t columns, float highest, float scale
     Floats totals{};
     for (int64_t i = 0; i < columns; i += LANES) {
         Floats x = load(scores + i);
-        Floats share = exponential((x - highest) * scale);
-        // exponential stops at -87: what is not seen must be nothing
+        Floats share = power_of_two((x - highest) * (scale * LOG2E));
+        // a power of minus infinity is no number: what is not seen must be nothing
         share = x == -INFINITY ? Floats{} : share;
         totals += share;
         put(shares + i, share);

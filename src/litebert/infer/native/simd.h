@@ -94,20 +94,45 @@ inline Ints rounded(Floats x) {
     return as_ints(x + shift) - as_ints(all(shift));
 }
 
-// exp to two units in the last place: 2^n times a polynomial for what is left (coefficients of a
-// minimax fit over [-ln 2 / 2, ln 2 / 2]); arguments outside -87 to 88 count as those, NaN as -87.
-inline Floats exponential(Floats x) {
-    x = smaller(larger(x, all(-87.0f)), all(88.0f));
-    Ints n = rounded(x * 1.44269504f);
-    Floats whole = converted(n);
-    Floats r = x - whole * 0.693359375f + whole * 2.12194440e-4f;
-    Floats p = 1.9875691500e-4f * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
+constexpr float LOG2E = 1.44269504f;
+
+// 2^x: n the nearest integer, 2^(x - n) by a polynomial (a minimax fit over half a step to either
+// side), off by 2e-7 at most, relative. Without instructions for it arguments outside -125 to 127
+// count as those, NaN as -125.
+inline Floats power_of_two(Floats x) {
+#if LITEBERT_AVX512 && LITEBERT_LANES == 16
+    const Floats n = reinterpret_cast<Floats>(
+        _mm512_roundscale_ps(reinterpret_cast<__m512>(x), _MM_FROUND_NO_EXC));
+    const Floats r = x - n;
+#else
+    x = smaller(larger(x, all(-125.0f)), all(127.0f));
+    const Ints n = rounded(x);
+    const Floats r = x - converted(n);
+#endif
+    Floats p = 1.3276471737e-3f * r + 9.6755415401e-3f;
+    p = p * r + 5.5507132761e-2f;
+    p = p * r + 2.4022119720e-1f;
+    p = p * r + 6.9314696706e-1f;
+    p = p * r + 1.0f;
+#if LITEBERT_AVX512 && LITEBERT_LANES == 16
+    return reinterpret_cast<Floats>(
+        _mm512_scalef_ps(reinterpret_cast<__m512>(p), reinterpret_cast<__m512>(n)));
+#else
     return p * as_floats((n + 127) << 23);
+#endif
+}
+
+// e^x, off by 2e-7 and 6e-8 |x| at most, relative.
+inline Floats exponential(Floats x) { return power_of_two(x * LOG2E); }
+
+// 1 / x to two units in the last place, where that is neither infinite nor denormal.
+inline Floats reciprocal(Floats x) {
+#if LITEBERT_AVX512 && LITEBERT_LANES == 16
+    const Floats near = reinterpret_cast<Floats>(_mm512_rcp14_ps(reinterpret_cast<__m512>(x)));
+    return near * (2.0f - x * near);
+#else
+    return 1.0f / x;
+#endif
 }
 
 // bf16 of the nearest value, halves to even, in the upper half of each lane.
