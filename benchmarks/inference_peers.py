@@ -3,8 +3,10 @@
 Every one takes padded rows (B, S) int64 and their mask and gives hidden states (B, S, H).
 """
 
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +104,14 @@ def openvino(directory: Path, threads: int, *, precision: str, int8: bool = Fals
     if int8:
         import nncf
 
-        model = nncf.quantize(
-            model,
-            nncf.Dataset(list(_rows(CALIBRATION))),
-            model_type=nncf.ModelType.TRANSFORMER,
-            subset_size=CALIBRATION,
-        )
+        # its progress bars are no results
+        with redirect_stdout(sys.stderr):
+            model = nncf.quantize(
+                model,
+                nncf.Dataset(list(_rows(CALIBRATION))),
+                model_type=nncf.ModelType.TRANSFORMER,
+                subset_size=CALIBRATION,
+            )
     options = {
         "INFERENCE_PRECISION_HINT": precision,
         "INFERENCE_NUM_THREADS": threads,
