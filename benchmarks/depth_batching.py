@@ -4,8 +4,8 @@
 
 Static batches take what has come, up to 16,384 tokens as text-embeddings-inference does, and run to
 their end: answers come together, and early exits end a batch once all of its rows are sure. Sorted
-ones take up to 32 requests of like length, as infinity does; small ones no more tokens than a step
-needs to be efficient. Depth-continuous is litebert's DepthBatcher.
+ones, of like length as infinity's, take as many tokens as 32 of the longest request; small ones no
+more tokens than a step needs to be efficient. Depth-continuous is litebert's DepthBatcher.
 
 Requests arrive by a Poisson process at shares of what the better of large and small static batches
 manages in a closed loop, and nothing waits for answers. With --model they are development rows of

@@ -54,7 +54,8 @@ class WholeBatches:
         now = time.perf_counter()
         for each in batch:
             del self.requests[each.number]
-        parts = hidden.split([each.tokens for each in batch])
+        # rows that fill a batch up, if any, are the last
+        parts = packed.unpack(hidden)[: len(batch)]
         return [
             Answer(each.number, rows, done, now - each.arrival)
             for each, rows in zip(batch, parts, strict=True)
@@ -64,6 +65,6 @@ class WholeBatches:
         self, batch: list[Request], asked: list[int], hidden: torch.Tensor, starts: Sequence[int]
     ) -> list[int]:
         assert self.leave is not None
-        firsts = torch.from_numpy(hidden.numpy()[[starts[place] for place in asked]])
+        firsts = self.model.take(hidden, torch.tensor([starts[place] for place in asked]))
         gone = self.leave([batch[place] for place in asked], self.model.pooler(firsts))
         return [place for place, left in zip(asked, gone, strict=True) if not left]

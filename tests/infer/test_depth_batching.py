@@ -13,6 +13,7 @@ from litebert.errors import InputError
 from litebert.infer.depth_batching import DepthBatcher
 from litebert.infer.policies import DepthContinuous, LengthSorted, Static
 from litebert.infer.prepare import prepare
+from litebert.model.encoder import FILL_FROM, FILL_TO
 from litebert.tasks.units import TokenSequence, packed_of
 
 POLICIES = {
@@ -88,6 +89,52 @@ def test_a_step_that_failed_can_be_taken_again(monkeypatch):
         found |= {answer.number: answer.hidden for answer in batcher.step()}
     for number, each in zip(numbers, asked, strict=True):
         torch.testing.assert_close(found[number], alone(model, each, None), atol=1e-5, rtol=0)
+
+
+def test_a_rule_that_failed_loses_nobody():
+    draw, model = random.Random(5), build()
+    fails = iter([False, False, True])
+
+    def leave(requests, _):
+        if next(fails, False):
+            raise MemoryError
+        return [False] * len(requests)
+
+    batcher = DepthBatcher(model, Static(1000), leave=leave)
+    asked = [sequence(draw) for _ in range(2)]
+    kinds = [(asked[0], None, True), (asked[1], 3, False)]
+    numbers = [batcher.submit(each, depth=depth, may_leave=may) for each, depth, may in kinds]
+    answers = batcher.step() + batcher.step()
+    with pytest.raises(MemoryError):
+        batcher.step()
+    while len(batcher):
+        answers += batcher.step()
+    found = {answer.number: answer for answer in answers}
+    for number, (each, depth, _) in zip(numbers, kinds, strict=True):
+        assert found[number].layers == (depth or 4)
+        expected = alone(model, each, depth)
+        torch.testing.assert_close(found[number].hidden, expected, atol=1e-5, rtol=0)
+
+
+def test_batches_that_are_filled_up():
+    """bf16 in PyTorch: more than a thousand tokens are filled up to a size that is common."""
+    draw, model = random.Random(2), build()
+    model.compute_dtype = torch.bfloat16
+    asked = [sequence(draw) for _ in range(90)]
+    batcher = DepthBatcher(model, Static(100_000))
+    numbers = {batcher.submit(each): each for each in asked[:80]}
+    answers = batcher.step()
+    # joined by others: what went on and what is new are filled up together
+    batcher.policy = Static(100_000)
+    numbers |= {batcher.submit(each): each for each in asked[80:]}
+    while len(batcher):
+        answers += batcher.step()
+    assert sum(len(each.tokens) for each in asked) % FILL_TO
+    assert sum(len(each.tokens) for each in asked[:80]) > FILL_FROM
+    assert len(answers) == len(asked)
+    for answer in answers:
+        expected = alone(model, numbers[answer.number], None)
+        torch.testing.assert_close(answer.hidden, expected, atol=0.06, rtol=0.06)
 
 
 @pytest.mark.parametrize("policy", POLICIES)

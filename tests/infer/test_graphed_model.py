@@ -130,7 +130,8 @@ def test_requests_at_different_depths(monkeypatch):
         for _ in range(12)
     ]
     expected = [model(packed_of([each])).hidden for each in asked]
-    batcher = DepthBatcher(GraphedModel(model, Recorder(monkeypatch)), DepthContinuous(60))
+    recorder = Recorder(monkeypatch)
+    batcher = DepthBatcher(GraphedModel(model, recorder), DepthContinuous(60))
     places, found = {}, {}
     for place, each in enumerate(asked):
         places[batcher.submit(each)] = place
@@ -139,6 +140,7 @@ def test_requests_at_different_depths(monkeypatch):
         found |= {places[answer.number]: answer.hidden for answer in batcher.step()}
     for place, hidden in enumerate(expected):
         torch.testing.assert_close(found[place], hidden, atol=2e-6, rtol=0)
+    assert recorder.replayed > recorder.recorded
 
 
 @needs_gpu

@@ -307,14 +307,27 @@ def test_a_process_default_does_not_change_what_the_pass_gets():
 
 @torch.inference_mode()
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
-def test_a_nan_is_seen(library, precision):
+@pytest.mark.parametrize("where", ["query", "key", "inner", "pooler"])
+def test_a_nan_is_seen(library, precision, where):
     model, packed = random_model(), ragged((9, 30))
-    model.feed_forwards[0].inner.bias[3] = torch.nan
+    qkv, inner = model.attentions[0].qkv.bias, model.feed_forwards[0].inner.bias
+    bias, place = {
+        "query": (qkv, 3),
+        "key": (qkv, model.config.hidden_size + 3),
+        "inner": (inner, 3),
+        "pooler": (model.pooler.dense.bias, 3),
+    }[where]
+    bias[place] = torch.nan
     if precision == "int8":
         quantize(model)
     elif precision == "bf16":
         model.compute_dtype = torch.bfloat16
-    assert NativeModel(model, library)(packed).hidden.isnan().all()
+    found = NativeModel(model, library)(packed)
+    if where == "pooler":
+        assert found.pooled[:, 3].isnan().all()
+    else:
+        assert found.hidden.isnan().all()
+        assert found.pooled.isnan().all()
 
 
 PROCESS = """
@@ -351,6 +364,7 @@ for asks in (False, True, False, True):
             assert answer().isfinite().all()
         sys.exit(7)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+assert server.is_alive()
 print("done")
 """
 

@@ -127,9 +127,10 @@ class DepthBatcher:
     @torch.inference_mode()
     def step(self) -> list[Answer]:
         """Move the chosen requests one layer on and return those that are at their end."""
-        chosen = self.policy.choose(list(self.requests.values()), self.clock())
+        waiting = [each for each in self.requests.values() if each.done < each.layers]
+        chosen = self.policy.choose(waiting, self.clock())
         if not chosen:
-            return []
+            return self._finished([])
         # of layers that differ only one is applied at a time: that of the first request
         layer = self._layers[0]
         if not self.model.shares_layers:
@@ -138,13 +139,13 @@ class DepthBatcher:
         hidden, layout = self._gathered(chosen)
         for part in layer:
             hidden = self.model.apply_step(hidden, layout, part)
-        # only now: a step that failed left nobody anywhere
+        # only now: a block that failed left nobody anywhere
         self._last = chosen, layout, hidden
         start = 0
         for each in chosen:
             each.rows, each.start, each.done = hidden, start, each.done + 1
             start += each.tokens
-        return self._finished(chosen, hidden)
+        return self._finished(chosen)
 
     def _gathered(self, chosen: list[Request]) -> tuple[Tensor, Layout]:
         """(T, H) where they stand, end to end, and how they lie."""
@@ -170,20 +171,29 @@ class DepthBatcher:
             hidden = F.pad(hidden, (0, 0, 0, more))
         return hidden, layout
 
-    def _finished(self, chosen: list[Request], hidden: Tensor) -> list[Answer]:
-        ended = {each.number for each in chosen if each.done == each.layers}
-        asked = [each for each in chosen if each.may_leave and each.number not in ended]
+    def _finished(self, chosen: list[Request]) -> list[Answer]:
+        asked = [each for each in chosen if each.may_leave and each.done < each.layers]
+        left = set()
         if self.leave is not None and asked:
-            firsts = self.model.take(hidden, torch.tensor([each.start for each in asked]))
-            left = self.leave(asked, self.model.pooler(firsts))
-            ended |= {each.number for each, gone in zip(asked, left, strict=True) if gone}
-        now, answers = self.clock(), []
-        for each in chosen:
-            if each.number in ended:
-                del self.requests[each.number]
-                # of its own: rows of a batch would keep all of it in memory
-                rows = _joined([each.hidden])
-                answers.append(Answer(each.number, rows, each.done, now - each.arrival))
+            rows = asked[0].rows
+            assert rows is not None
+            firsts = self.model.take(rows, torch.tensor([each.start for each in asked]))
+            leaves = self.leave(asked, self.model.pooler(firsts))
+            left = {each.number for each, gone in zip(asked, leaves, strict=True) if gone}
+        # of all: after a step that failed behind its block some are still here
+        ended = [
+            each
+            for each in self.requests.values()
+            if each.done >= each.layers or each.number in left
+        ]
+        now = self.clock()
+        # copies: rows of a batch would keep all of it in memory
+        answers = [
+            Answer(each.number, _joined([each.hidden]), each.done, now - each.arrival)
+            for each in ended
+        ]
+        for each in ended:
+            del self.requests[each.number]
         return answers
 
 

@@ -43,9 +43,10 @@ class Policy(Protocol):
 
 
 class Static:
-    """Batches in the order of arrival, each run to its end: what servers commonly do.
+    """Batches in the order of arrival, each run to its end.
 
-    What leaves early or is cancelled leaves a hole that nobody fills.
+    What leaves early or is cancelled leaves a hole that nobody fills. Servers of whole forwards
+    hold even that: their answers come together (benchmarks/whole_batches.py).
     """
 
     def __init__(self, batch_tokens: int):

@@ -149,7 +149,7 @@ float shares_of(const float *scores, int64_t columns, float highest, float scale
     for (int64_t i = 0; i < columns; i += LANES) {
         Floats x = load(scores + i);
         Floats share = power_of_two((x - highest) * (scale * LOG2E));
-        // a power of minus infinity is no number: what is not seen must be nothing
+        // powers may stop at 2^-125: what is not seen must be nothing
         share = x == -INFINITY ? Floats{} : share;
         totals += share;
         put(shares + i, share);

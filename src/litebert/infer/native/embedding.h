@@ -75,7 +75,7 @@ inline void pool(const Product &product, const float *rows, int64_t count, float
         dense<Float32>(product, rows, product.in * 4, nullptr, count, panels * thread / threads,
                        panels * (thread + 1) / threads,
                        [&](int64_t row, int64_t column, Floats values) {
-                           // 1e-7 off at most; e^2x of 87 and more leaves 1
+                           // 2e-7 off at most; a large e^2x leaves 1
                            const Floats tanh = 1.0f - 2.0f / (1.0f + exponential(2.0f * values));
                            put_columns(out + row * product.out, column, product.out, tanh);
                        });
