@@ -53,7 +53,7 @@ SERVER_TOKENS, SERVER_REQUESTS = 16_384, 32
 
 def server_of(
     policy: str, model: Model, step: StepTime, longest: int, leave: ExitRule | None
-) -> DepthBatcher | WholeBatches:
+) -> DepthBatcher:
     """A fresh server of a policy."""
     if policy == "static":
         return WholeBatches(model, Static(SERVER_TOKENS), leave=leave)
@@ -69,11 +69,7 @@ def server_of(
 
 
 def serve(
-    batcher: DepthBatcher | WholeBatches,
-    due: Sequence[float],
-    asked: Sequence[TokenSequence],
-    *,
-    leave: bool,
+    batcher: DepthBatcher, due: Sequence[float], asked: Sequence[TokenSequence], *, leave: bool
 ) -> tuple[list[float], float, float]:
     """Latencies, seconds in all and mean layers of requests that come when they are due."""
     start, sent, latencies, layers = time.perf_counter(), 0, [], []

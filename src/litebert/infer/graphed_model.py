@@ -118,21 +118,16 @@ class GraphedModel(Model):
         out_TH = self._replayed(x_TH, layout, [step for layer in layers for step in layer])
         return out_TH if rows is None else out_TH.index_select(0, rows)
 
-    def apply_step(
+    def _block(
         self,
         x_TH: Tensor,
         layout: Layout,
         step: tuple[int, int],
-        rows: Tensor | None = None,
-        *,
-        radius: int | None = None,
+        rows: Tensor | None,
+        radius: int | None,
     ) -> Tensor:
-        """One application of a block, (T, H) to (T, H), or to (R, H) for `rows` (R,) of it.
-
-        With `radius` it attends in windows, and is not replayed.
-        """
         if radius is not None or not self._fits(layout):
-            return super().apply_step(x_TH, layout, step, rows, radius=radius)
+            return super()._block(x_TH, layout, step, rows, radius)
         out_TH = self._replayed(x_TH, layout, [step])
         return out_TH if rows is None else out_TH.index_select(0, rows)
 
@@ -168,10 +163,10 @@ class GraphedModel(Model):
         if key not in self._replays:
             if size not in self._rooms:
                 self._rooms[size] = self._room(*size)
-            room = self._rooms[size]
+            room, block = self._rooms[size], super()._block
 
             def work() -> None:
-                room.x.copy_(self._block(room.x, room.layout, step, None, None))
+                room.x.copy_(block(room.x, room.layout, step, None, None))
 
             self._replays[key] = self._record(work)
         return self._replays[key]
