@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from litebert.errors import InputError
+
 
 def write_atomically(path: str | Path, content: bytes | Callable[[Path], None]) -> None:
     """Write a file so that a crash leaves the old one or the new one, never half of one.
@@ -28,6 +30,17 @@ def write_atomically(path: str | Path, content: bytes | Callable[[Path], None]) 
     finally:
         temporary.unlink(missing_ok=True)
     sync_directory(path.parent)
+
+
+def check_writable(path: Path) -> None:
+    """Raises InputError where a file could not be written, before the work that it is to hold."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder: name a file in it")
+    above = next(each for each in path.absolute().parents if each.exists())
+    if not above.is_dir():
+        raise InputError(f"{path}: {above} is a file, not a folder: name another place")
+    if not os.access(above, os.W_OK):
+        raise InputError(f"{path}: {above} may not be written to: name another place")
 
 
 def as_json(values: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -60,6 +61,20 @@ def test_a_text_that_is_cut_is_said(model, tmp_path, capsys):
     assert "warning: 1 texts are cut to 32 tokens" in capsys.readouterr().err
 
 
+def test_a_full_disk_is_said(model, tmp_path):
+    (tmp_path / "a.txt").write_text("w1\n" * 500)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "litebert", "embed", model, tmp_path / "a.txt"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "litebert embed: standard output: the disk is full: make room\n"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "more", "message"),
     [
@@ -69,11 +84,15 @@ def test_a_text_that_is_cut_is_said(model, tmp_path, capsys):
         ("a.csv", b"words\nw1\n", [], "no column 'text'"),
         ("a.txt", b"w1\n", ["--output", "x.bin"], "name a .npy file"),
         ("b.txt", b"w1\n", ["--depth", "0"], "at least 1"),
+        ("c.txt", b"w1\n", ["--output", "{here}/c.txt/v.npy"], "c.txt is a file, not a folder"),
+        ("d.npy/e.txt", b"w1\n", ["--output", "{here}/d.npy"], "d.npy: is a folder"),
     ],
 )
 def test_bad_input_is_one_line(model, tmp_path, capsys, name, content, more, message):
     if content is not None:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
+    more = [word.format(here=tmp_path) for word in more]
     assert main(["embed", str(model), str(tmp_path / name), *more]) == 2
     printed = capsys.readouterr().err
     assert message in printed

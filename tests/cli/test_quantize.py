@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import litebert
 from litebert.cli.main import main
 from litebert.infer.engine import Engine
-from litebert.infer.smoothing import SMOOTHING
+from litebert.infer.smoothing import SMOOTHING, read_smoothing, save_smoothing, smoothing_of
 from litebert.interop.task_models import save_task_model
 from litebert.model.task_heads import TaskModel, initialise
 from litebert.tasks.kinds import kind_of
@@ -104,6 +105,80 @@ def tuned(place, seed):
     return place
 
 
+@pytest.mark.parametrize(
+    ("name", "factors"),
+    [
+        ("attentions.0.qkv", torch.ones(63)),
+        ("attentions.0.qkv", torch.ones(64, 1)),
+        ("attentions.0.qkv", torch.zeros(64)),
+        ("attentions.0.qkv", torch.full((64,), torch.nan)),
+        ("attentions.0.qkv", torch.ones(64, dtype=torch.int32)),
+        ("attentions.9.qkv", torch.ones(64)),
+    ],
+)
+def test_smoothing_that_does_not_fit(pretrained, texts, capsys, name, factors):
+    place = pretrained(60.0)
+    report(capsys, place, "--data", texts)
+    save_smoothing(read_smoothing(place) | {name: factors}, place)
+    with pytest.raises(litebert.InputError, match=f"{name} does not fit .* run litebert quantize"):
+        Engine.load(place, precision="int8")
+    assert main(["quantize", str(place), "--data", str(texts)]) == 0
+    Engine.load(place, precision="int8")
+
+
+def test_smoothing_beside_weights_that_are_no_safetensors(pretrained, texts, capsys):
+    place = pretrained(60.0)
+    report(capsys, place, "--data", texts)
+    torch.save(load_file(place / "model.safetensors"), place / "pytorch_model.bin")
+    (place / "model.safetensors").unlink()
+    with pytest.raises(litebert.InputError, match=r"model\.safetensors is not there"):
+        Engine.load(place, precision="int8")
+    Engine.load(place, precision="fp32")
+
+
+def test_early_answers_hold_for_the_smoothing_they_were_calibrated_with(tmp_path, monkeypatch):
+    place, data = tuned(tmp_path / "model", seed=0), tmp_path / "rows.csv"
+    rows = [f"{text} {WORDS[n]},{'yes' if n else 'no'}" for n in range(3) for text in TEXTS]
+    data.write_text("text,label\n" + "\n".join(rows) + "\n")
+
+    def quantized(*, kept):
+        monkeypatch.setattr("litebert.cli.quantize.WORTHWHILE", -9 if kept else 1)
+        assert main(["quantize", str(place), "--data", str(data)]) == 0
+        assert (place / SMOOTHING).is_file() == kept
+
+    def calibrated(precision):
+        argv = ["exits", str(place), str(data), "--risk", "0.6", "--patience", "1"]
+        assert main([*argv, "--precision", precision]) == 0
+        told = smoothing_of(place) if precision == "int8" else None
+        assert json.loads((place / "exits.json").read_text())["smoothing"] == told
+
+    def answers(precision="int8"):
+        return Engine.load(place, precision=precision).predict(["w1"], early=True)
+
+    def refused():
+        with pytest.raises(litebert.InputError, match="run litebert exits again, or delete exits"):
+            answers()
+
+    calibrated("int8")
+    assert answers()
+    for kept in (True, False):
+        quantized(kept=kept)
+        refused()
+        calibrated("int8")
+        assert answers()
+    # other arithmetic is not smoothed
+    calibrated("fp32")
+    quantized(kept=True)
+    assert answers("fp32")
+    # files of before say nothing of it
+    values = json.loads((place / "exits.json").read_text()) | {"precision": "int8"}
+    del values["smoothing"]
+    (place / "exits.json").write_text(json.dumps(values))
+    refused()
+    quantized(kept=False)
+    assert answers()
+
+
 def test_metrics_before_and_after_and_medians_of_several(tmp_path, capsys):
     rows = [f"{text},{'yes' if n % 3 else 'no'}" for n, text in enumerate(TEXTS)]
     data = tmp_path / "rows.csv"
@@ -129,9 +204,9 @@ def test_what_cannot_be_reported_on(pretrained, tmp_path, capsys):
     for argv, words in (
         ([], "no model given"),
         ([place], "has no task: add --data FILE"),
-        ([place, "--data", tmp_path / "missing"], "cannot be read as lines"),
+        ([place, "--data", tmp_path / "missing"], "cannot be read"),
         ([tmp_path / "nothing"], "no model.safetensors here"),
-        ([place, "--data", place / "model.safetensors"], "cannot be read as lines"),
+        ([place, "--data", place / "model.safetensors"], "text that is not UTF-8"),
     ):
         assert main(["quantize", *map(str, argv)]) == 2
         assert words in capsys.readouterr().err

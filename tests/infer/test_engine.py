@@ -1,6 +1,7 @@
 """The engine against the model it was loaded from."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -168,14 +169,12 @@ def test_predictions_at_any_depth_and_early(tmp_path):
     engine, reference = Engine.load(place, precision="fp32"), load_task_model(place)
     with pytest.raises(InputError, match="exclude"):
         engine.predict(TEXTS, early=True, depth=2)
-    assert engine.tuned.model.depth is None
 
     def lines(depth):
         units = reference.kind.units(
             [_example(text) for text in TEXTS], reference.tokenizer, Problems()
         )
-        reference.model.depth = depth
-        return answer(reference.model, reference.kind, units)
+        return answer(reference.model, reference.kind, units, depth=depth)
 
     by_depth = {depth: lines(depth) for depth in (1, 2, 3, 4)}
     for depth in (None, 1, 3):
@@ -191,6 +190,57 @@ def test_predictions_at_any_depth_and_early(tmp_path):
         assert line["layers"] == (sure.index(True) + 1 if any(sure) else 4)
         expected = by_depth[line["layers"]][number]
         np.testing.assert_allclose(list(line["probabilities"].values()), expected, atol=2e-6)
+
+
+def test_threads_that_ask_at_different_depths_get_their_own_answers(tmp_path):
+    engine = Engine.load(tuned(tmp_path, "classification"), precision="fp32")
+    expected = {depth: engine.predict(TEXTS, depth=depth) for depth in (1, 3, None)}
+    assert expected[1] != expected[None]
+
+    def ask(depth):
+        return all(engine.predict(TEXTS, depth=depth) == expected[depth] for _ in range(60))
+
+    with ThreadPoolExecutor() as pool:
+        assert all(pool.map(ask, (1, 3, None, 1)))
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda engine: engine.embed(TEXTS, pooling="max"), "pooling='max': one of mean, first"),
+        (lambda engine: engine.embed(["a", None]), "text 2: None: give a text"),
+        (lambda engine: engine.predict(["a", float("nan")]), "text 2: nan: give a text, a pair"),
+        (lambda engine: engine.predict([("a", None)]), "text 1: "),
+        (lambda engine: engine.predict(["a", " "]), "text 2: an empty text"),
+        (lambda engine: engine.predict(TEXTS, depth=2.5), "depth=2.5: give a whole number"),
+        (lambda engine: engine.predict(TEXTS, depth="2"), "depth='2': give a whole number"),
+    ],
+)
+def test_what_is_no_text_is_named(tmp_path, ask, message):
+    engine = Engine.load(tuned(tmp_path, "classification"), precision="fp32")
+    with pytest.raises(InputError) as problem:
+        ask(engine)
+    assert message in str(problem.value)
+    assert "left out" not in str(problem.value)
+    with pytest.raises(InputError, match="precision='int4': one of auto, bf16, fp32, int8"):
+        Engine.load(tmp_path / "tuned", precision="int4")
+
+
+def test_pairs_and_single_texts_are_not_mistaken(tmp_path):
+    of_pairs = Engine.load(tuned(tmp_path / "a", "classification", pairs=True))
+    assert of_pairs.predict([("w1", "w2")]) != of_pairs.predict([("w1", "w3")])
+    with pytest.raises(InputError, match="text 1: one text, and the model reads pairs"):
+        of_pairs.predict(["w1"])
+    single = Engine.load(tuned(tmp_path / "b", "classification", pairs=False))
+    with pytest.raises(InputError, match="text 1: a pair, and the model reads single texts"):
+        single.predict([("w1", "w2")])
+
+
+def test_nothing_asked_is_nothing_answered(tmp_path):
+    place = tuned(tmp_path, "classification")
+    save_exits(place)
+    engine = Engine.load(place, precision="fp32")
+    assert engine.predict([]) == engine.predict([], early=True) == []
 
 
 def _example(text):
@@ -209,7 +259,9 @@ def test_exits_of_other_weights_or_arithmetic(tmp_path):
     place = tuned(tmp_path, "classification")
     save_exits(place, weights="0123")
     with pytest.raises(InputError, match="other weights"):
-        Engine.load(place)
+        Engine.load(place).predict(TEXTS, early=True)
+    # answers at full depth have nothing to do with it
+    assert len(Engine.load(place).predict(TEXTS)) == len(TEXTS)
     save_exits(place, precision="bf16")
     with pytest.raises(InputError, match="calibrated in bf16"):
         Engine.load(place, precision="fp32").predict(TEXTS, early=True)

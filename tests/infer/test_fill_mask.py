@@ -3,14 +3,16 @@
 import io
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from litebert import InputError, ModelConfig, load_tokenizer, save
+from litebert import InputError, ModelConfig, load_tokenizer, pack, save
 from litebert.cli import fill_mask as verb
+from litebert.cli.main import main
 from litebert.infer.fill_mask import fill_mask
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared"
@@ -76,6 +78,22 @@ def test_probabilities_of_the_whole_vocabulary_sum_to_one(random_model, tokenize
     assert {token for token, _ in answer} == set(VOCABULARY)
 
 
+def test_bf16_ranks_pieces_as_their_logits_in_fp32(tmp_path, random_model):
+    words = [f"w{number}" for number in range(500)]
+    (tmp_path / "vocab.txt").write_text("\n".join([*SPECIAL, *words]) + "\n")
+    tokenizer = load_tokenizer(tmp_path / "vocab.txt")
+    model = random_model(replace(CONFIGS["albert"], vocab_size=505))
+    model.compute_dtype = torch.bfloat16
+    with torch.no_grad():
+        hidden = model(pack([[tokenizer.cls_id, tokenizer.mask_id, tokenizer.sep_id]])).hidden[1:2]
+        assert hidden.dtype == torch.bfloat16
+        exact = model.double().mlm_logits(hidden.double())[0].softmax(-1)
+    (answer,) = fill_mask(model.float(), tokenizer, "[MASK]", top=505)
+    shares = torch.tensor([share for _, share in answer], dtype=torch.float64)
+    torch.testing.assert_close(shares, exact.sort(descending=True).values, atol=0, rtol=1e-4)
+    assert len(shares.unique()) > 495
+
+
 def test_training_mode_is_left_as_it_was(random_model, tokenizer):
     model = random_model(ModelConfig(**SHAPE, embedding_size=8, hidden_dropout=0.5))
     quiet = fill_mask(model, tokenizer, "a [MASK] dog")
@@ -103,7 +121,8 @@ def test_questions_without_an_answer_are_refused(random_model, tokenizer, text, 
 def test_verb_prints_one_json_object(tmp_path, random_model, tokenizer, capsys, monkeypatch):
     model = random_model(CONFIGS["albert"])
     save(model, tokenizer, tmp_path)
-    monkeypatch.setattr("sys.stdin", io.StringIO("a [MASK] dog\n\n[MASK] fox\n"))
+    typed = io.BytesIO("\ufeffa [MASK] dog\r\n\n[MASK] fox\n".encode())
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(typed, encoding="utf-8"))
     arguments = [str(tmp_path), TEXTS[0], "-", "--top", "2", "--precision", "fp32", "--json"]
     assert verb.main(arguments) == 0
     found = json.loads(capsys.readouterr().out)
@@ -125,6 +144,20 @@ def test_verb_shows_every_mask_of_every_text(tmp_path, random_model, tokenizer, 
         for token, share in answer:
             assert token in shown
             assert f"{share:.1%}" in shown
+
+
+def test_text_that_is_not_utf8_is_one_line(tmp_path, random_model, tokenizer, capsys, monkeypatch):
+    save(random_model(CONFIGS["albert"]), tokenizer, tmp_path)
+    typed = io.BytesIO(b"a [MASK]\nthe \xff [MASK]\n")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(typed, encoding="utf-8"))
+    assert main(["fill-mask", str(tmp_path), "-"]) == 2
+    said = capsys.readouterr().err
+    assert said == "litebert fill-mask: standard input:2: text that is not UTF-8: convert it\n"
+    given = os.fsdecode(b"the \xff [MASK]")
+    assert main(["fill-mask", str(tmp_path), "a [MASK]", given]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("litebert fill-mask: text 2, 'the \\udcff [MASK]': text that is not UTF")
+    assert said.count("\n") == 1
 
 
 def test_model_saved_for_masked_lm_alone_is_enough(tmp_path, random_model, tokenizer, capsys):

@@ -118,6 +118,81 @@ def test_seeds_answer_together(encoder, tmp_path, capsys):
     assert "dev" not in json.loads(printed.out)["scores"]
 
 
+def test_a_column_called_second_makes_pairs(encoder, tmp_path, capsys):
+    draw = random.Random(3)
+    # "yes" where the second text has w1: nothing to be learned from the first
+    rows = [
+        {"text": " ".join(sentence(draw)), "second": f"w2 {word}", "label": label}
+        for _ in range(150)
+        for word, label in (("w1", "yes"), ("w3", "no"))
+    ]
+    data, output = write_rows(tmp_path / "pairs.csv", rows), tmp_path / "run"
+    argv = ["finetune", "classify", "--model", encoder, "--data", data, "--output", output]
+    code, printed = run(capsys, *argv, *FAST)
+    assert code == 0
+    assert json.loads(printed.out)["scores"]["dev"]["accuracy"]["median"] > 90
+    code, printed = run(capsys, "predict", output, data)
+    found = [json.loads(line)["prediction"] for line in printed.out.splitlines()]
+    assert found == [row["label"] for row in rows]
+    named = [{"premise": r["text"], "claim": r["second"], "says": r["label"]} for r in rows]
+    other = write_rows(tmp_path / "named.csv", named)
+    roles = ["--columns", "text=premise", "second=claim", "label=says"]
+    code, printed = run(capsys, "predict", output, other, *roles[:3])
+    assert [json.loads(line)["prediction"] for line in printed.out.splitlines()] == found
+    code, printed = run(capsys, "evaluate", output, "--data", other, "--json", *roles)
+    assert json.loads(printed.out)["scores"]["named"]["accuracy"] == 100
+    alone = write_rows(tmp_path / "alone.csv", [{"text": "w1 w2"}])
+    code, printed = run(capsys, "predict", output, alone)
+    assert code == 2
+    assert "alone.csv:2: one text, and the model reads pairs" in printed.err
+    assert "--columns second=COLUMN" in printed.err
+
+
+def test_depth_and_early_answers_from_the_command_line(encoder, tmp_path, capsys):
+    data, output = table(tmp_path / "data.csv", 400), tmp_path / "run"
+    argv = ["finetune", "classify", "--model", encoder, "--data", data, "--output", output]
+    assert run(capsys, *argv, *FAST, "every_depth=true")[0] == 0
+    more = table(tmp_path / "more.csv", 400, seed=1)
+    engine = litebert.Engine.load(output, precision="fp32")
+    texts = [row["text"] for row in csv.DictReader(more.open())]
+
+    def lines(*words):
+        code, printed = run(capsys, "predict", output, more, *words)
+        assert code == 0
+        return [json.loads(line) for line in printed.out.splitlines()]
+
+    def probabilities(found):
+        return [line["probabilities"]["yes"] for line in found]
+
+    expected = probabilities(engine.predict(texts, depth=1))
+    found = probabilities(lines("--precision", "fp32", "--depth", 1))
+    assert found == pytest.approx(expected, abs=2e-6)
+    code, printed = run(capsys, "predict", output, more, "--early")
+    assert code == 2
+    assert "litebert exits calibrates early answers" in printed.err
+    assert run(capsys, "exits", output, more, "--risk", 0.1, "--patience", 1,
+               "--precision", "fp32")[0] == 0  # fmt: skip
+    # in the arithmetic that they were calibrated in
+    early = lines("--early")
+    expected = litebert.Engine.load(output, precision="fp32").predict(texts, early=True)
+    assert [line["layers"] for line in early] == [line["layers"] for line in expected]
+    assert 1 in {line["layers"] for line in early}
+    assert probabilities(early) == pytest.approx(probabilities(expected), abs=2e-6)
+    code, printed = run(capsys, "predict", output, more, "--early", "--depth", 1)
+    assert (code, printed.err.count("\n")) == (2, 1)
+
+
+def test_standard_input_without_an_answer_is_an_error(encoder, tmp_path, capsys, monkeypatch):
+    data, output = table(tmp_path / "data.csv", 60), tmp_path / "run"
+    argv = ["finetune", "classify", "--model", encoder, "--data", data, "--output", output]
+    assert run(capsys, *argv, "steps=2", "evaluations=1")[0] == 0
+    for text in (b"", b"plain text\n"):
+        monkeypatch.setattr(sys, "stdin", type("Stdin", (), {"buffer": text.splitlines(True)}))
+        code, printed = run(capsys, "predict", output, "-")
+        assert code == 2
+        assert "no row of it can be answered" in printed.err
+
+
 def test_standard_input_and_bad_rows(encoder, tmp_path, capsys, monkeypatch):
     data = table(tmp_path / "data.csv", 60)
     output = tmp_path / "run"
@@ -289,8 +364,8 @@ def test_every_depth_is_the_weighted_loss_of_models_of_each_depth(encoder, tmp_p
                           seed=0, output=tmp_path, evaluate=dict)  # fmt: skip
     found = float(training._loss(units).detach())
     losses = []
-    for model.depth in (1, 2):
-        losses.append(float(kind.loss(model(collate(units)), units).detach()))
+    for depth in (1, 2):
+        losses.append(float(kind.loss(model(collate(units), depth=depth), units).detach()))
     assert found == pytest.approx((losses[0] + 2 * losses[1]) / 3, rel=1e-6)
     spans = kind_of("span", settings={})
     asked = TaskModel(load(encoder), spans.head(SHAPE, 0.0))

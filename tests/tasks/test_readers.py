@@ -194,6 +194,15 @@ def test_json_lines_and_parquet(tmp_path):
     assert rows_of(tmp_path / "a.parquet", Problems())[1][1] == {"text": "b", "label": 0}
 
 
+def test_sentences_are_not_taken_for_columns(tmp_path):
+    (tmp_path / "text.txt").write_text("The quick brown fox\njumped over London\n")
+    with pytest.raises(InputError, match="3 columns where the first line has 4"):
+        read_conll(tmp_path / "text.txt", Problems(), labels=["O", "B"], labelled=False)
+    (tmp_path / "words.txt").write_text("The\nfox\n\nLondon\n")
+    found = read_conll(tmp_path / "words.txt", Problems(), labels=["O", "B"], labelled=False)
+    assert [example.words for example in found.examples] == [("The", "fox"), ("London",)]
+
+
 def test_conll_with_one_tag_is_refused(tmp_path):
     (tmp_path / "plain.conll").write_text("one\tO\ntwo\tO\n\nthree\tO\n")
     with pytest.raises(InputError, match="every word is tagged 'O'"):

@@ -2,27 +2,28 @@
 
 import io
 import json
-import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import numpy as np
 import tyro
 
+from litebert.cli.row_progress import RowProgress
+from litebert.cli.text_lines import file_lines, typed_lines
 from litebert.errors import InputError
-from litebert.files import write_atomically
+from litebert.files import check_writable, write_atomically
 from litebert.infer.engine import Engine, Pooling
 from litebert.infer.prepare import Precision
 from litebert.tasks.columns import UnusableRowError, cell_text
 from litebert.tasks.problems import Problems
-from litebert.tasks.table_files import SUFFIXES, read_rows
+from litebert.tasks.table_files import SUFFIXES, most_rows, read_rows
 
 # Texts that are read before the first is answered: enough to sort by length.
-CHUNK = 1024
+CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -58,25 +59,33 @@ def main(argv: list[str]) -> int:
         prog="litebert embed",
         description="Vectors of texts: their products are cosines.",
     )
-    if settings.output is not None and settings.output.suffix != ".npy":
-        raise InputError(f"--output {settings.output}: name a .npy file")
+    if settings.output is not None:
+        if settings.output.suffix != ".npy":
+            raise InputError(f"--output {settings.output}: name a .npy file")
+        check_writable(settings.output)
     texts = _texts(settings)
     engine = Engine.load(settings.model, precision=settings.precision, device=settings.device)
+    total = 1 if settings.file == "-" else most_rows(Path(settings.file))
     kept, count = [], 0
-    while chunk := list(islice(texts, 1 if settings.file == "-" else CHUNK)):
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            vectors = engine.embed(
-                chunk, depth=settings.depth, pooling=settings.pooling, normalise=not settings.raw
-            )
-        for warning in said:
-            print(f"warning: {warning.message}", file=sys.stderr)
-        count += len(chunk)
-        if settings.output is not None:
-            kept.append(vectors)
-            continue
-        for vector in vectors:
-            print(json.dumps([round(value, 6) for value in vector.tolist()]), flush=True)
+    with RowProgress("embed", total, to_terminal=settings.output is None) as progress:
+        while chunk := list(islice(texts, 1 if settings.file == "-" else CHUNK)):
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                vectors = engine.embed(
+                    chunk,
+                    depth=settings.depth,
+                    pooling=settings.pooling,
+                    normalise=not settings.raw,
+                )
+            for warning in said:
+                progress.say(f"warning: {warning.message}")
+            count += len(chunk)
+            progress.done(count)
+            if settings.output is not None:
+                kept.append(vectors)
+                continue
+            for vector in vectors:
+                print(json.dumps([round(value, 6) for value in vector.tolist()]), flush=True)
     if not count:
         raise InputError(f"{settings.file}: no text in it")
     if settings.output is not None:
@@ -89,23 +98,9 @@ def main(argv: list[str]) -> int:
 
 def _texts(settings: Settings) -> Iterator[str]:
     if settings.file == "-":
-        return _lines(sys.stdin.buffer, "standard input")
+        return typed_lines()
     path = Path(settings.file)
-    if path.suffix in SUFFIXES:
-        return _of_table(path, settings.column)
-    try:
-        return _lines(path.open("rb"), str(path))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}): check the path") from None
-
-
-def _lines(file: IO[bytes], name: str) -> Iterator[str]:
-    with file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-            except UnicodeDecodeError:
-                raise InputError(f"{name}:{number}: text that is not UTF-8: convert it") from None
+    return _of_table(path, settings.column) if path.suffix in SUFFIXES else file_lines(path)
 
 
 def _of_table(path: Path, column: str) -> Iterator[str]:

@@ -40,6 +40,8 @@ class Settings:
     when left out."""
     blimp: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """Score minimal pairs instead: BLiMP's folder, or a .jsonl or .jsonl.gz file."""
+    columns: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN")] = ()
+    """Columns of your own file of labelled rows, as for finetune; the run's own when left out."""
     within_word: bool = True
     """For BLiMP: mask the later pieces of a word together with an earlier one."""
     train: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
@@ -83,10 +85,15 @@ def main(argv: list[str]) -> int:
         return evaluate_task(
             settings.model,
             None if settings.data is None else Path(settings.data),
+            columns=settings.columns,
             others=settings.others,
             device=settings.device,
             precision=settings.precision,
             as_json=settings.json,
+        )
+    if settings.others or settings.columns:
+        raise InputError(
+            f"--with and --columns are for models of a task, and {settings.model} has none"
         )
     if settings.batches < 1:
         raise InputError(f"batches={settings.batches} must be at least 1")
@@ -96,7 +103,7 @@ def main(argv: list[str]) -> int:
         raise InputError("no held-out text given: add --data DIR, made by litebert prepare")
     asked = BatchSettings(
         objective=settings.objective or (recipe.objective if recipe else "mlm+sop"),
-        max_length=settings.max_length or (recipe.max_length if recipe else 128),
+        max_length=_first(settings.max_length, recipe and recipe.max_length, 128),
     )
     allow = SENTENCE_WEIGHTS if asked.objective == "mlm" else ()
     model, tokenizer = open_model(settings.model, allow=allow)
@@ -136,6 +143,10 @@ def main(argv: list[str]) -> int:
     else:
         print(f"{settings.model} on {data}: {evaluation_line(asdict(result))}")
     return 0
+
+
+def _first(*values: int | None) -> int:
+    return next(value for value in values if value is not None)
 
 
 def _recipe_of(model: str) -> PretrainRecipe | None:

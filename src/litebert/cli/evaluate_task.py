@@ -7,6 +7,7 @@ from pathlib import Path
 
 from litebert.cli.labelled_rows import labelled_rows
 from litebert.cli.model_argument import open_fine_tuned
+from litebert.cli.row_progress import RowProgress
 from litebert.infer.prepare import Precision
 from litebert.tasks.answering import answer_together
 from litebert.tasks.problems import Problems
@@ -16,6 +17,7 @@ def evaluate_task(
     model: str,
     data: Path | None,
     *,
+    columns: Sequence[str],
     others: Sequence[str],
     device: str,
     precision: Precision,
@@ -23,16 +25,17 @@ def evaluate_task(
 ) -> int:
     """Score a fine-tuned model on a file of its task, or on the development rows of its run.
 
-    `others` are models that answer together with it.
+    `columns` are ROLE=COLUMN pairs of a user's own file; `others` answer together with the model.
     """
     tuned, models = open_fine_tuned([model, *others], device=device, precision=precision)
     problems = Problems()
-    parts = labelled_rows(model, tuned, data, problems)
+    kind, parts = tuned.kind, labelled_rows(model, tuned, data, problems, columns=columns)
     scores = {}
     for split, part in parts.items():
-        units = tuned.kind.units(part.examples, tuned.tokenizer, problems)
-        predictions = tuned.kind.predictions(answer_together(models, tuned.kind, units), units)
-        scores[split] = tuned.kind.score(predictions, part.examples)
+        units = kind.units(part.examples, tuned.tokenizer, problems)
+        with RowProgress(f"evaluate {split}", len(part)) as progress:
+            answers = answer_together(models, kind, units, watch=progress.share)
+        scores[split] = kind.score(kind.predictions(answers, units), part.examples)
     for line in problems.lines():
         print(f"warning: {line}", file=sys.stderr)
     if as_json:

@@ -9,7 +9,7 @@ from litebert.errors import InputError
 from litebert.interop.task_models import FineTuned
 from litebert.tasks.columns import Columns
 from litebert.tasks.custom import examples_of
-from litebert.tasks.glue import GLUE
+from litebert.tasks.glue import GLUE, has_columns_of
 from litebert.tasks.problems import Problems
 from litebert.tasks.registry import TASKS
 from litebert.tasks.table_files import SUFFIXES, read_rows
@@ -36,7 +36,7 @@ def official_examples(
 
     Raises InputError for a file that is neither.
     """
-    if path.suffix in SUFFIXES and not _is_official(path, tuned.task):
+    if path.suffix in SUFFIXES and not is_official(path, tuned.task):
         return None
     if tuned.task not in TASKS:
         raise InputError(f"{path}: not one of {', '.join(SUFFIXES)}")
@@ -57,10 +57,10 @@ def task_file(model: str) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _is_official(path: Path, task: str) -> bool:
-    """Whether a file is one of the task's own, by its suffix: a user's own files have another."""
+def is_official(path: Path, task: str) -> bool:
+    """Whether a file is one of the task's own, by its suffix, and its columns in GLUE."""
     if task in GLUE:
-        return path.suffix == ".tsv"
+        return path.suffix == ".tsv" and has_columns_of(path, GLUE[task])
     if task.startswith("race"):
         return path.suffix == ".jsonl"
     return task in ("squad-1.1", "squad-2.0", "answer") and path.suffix == ".json"

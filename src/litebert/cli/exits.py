@@ -11,16 +11,21 @@ import tyro
 
 from litebert.cli.example_file import columns_of, read_examples
 from litebert.cli.model_argument import open_fine_tuned
+from litebert.cli.row_progress import RowProgress
 from litebert.cli.text_table import print_table
 from litebert.errors import InputError
 from litebert.infer.exits import (
+    EXITS,
     Exits,
     calibrate,
+    check_promise,
     head_of_classes,
     outcome,
+    rows_needed,
     shares_by_layer,
 )
 from litebert.infer.prepare import Precision, arithmetic_of
+from litebert.infer.smoothing import smoothing_of
 from litebert.interop.load import model_directory, weights_of
 from litebert.interop.task_models import FineTuned
 from litebert.tasks.problems import Problems
@@ -42,7 +47,7 @@ class Settings:
     confidence: float = 0.95
     """Probability that the promise holds."""
     patience: int = 2
-    """Layers in a row that must agree."""
+    """Layers in a row that must agree, fewer than the model has."""
     columns: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN")] = ()
     """Columns of the file, as for finetune; the run's own when left out."""
     device: str = "auto"
@@ -55,7 +60,11 @@ class Settings:
 
 
 def main(argv: list[str]) -> int:
-    """Calibrate and write exits.json; raises InputError for a model that classifies nothing."""
+    """Calibrate and write exits.json.
+
+    Raises InputError, and writes nothing, for a model that classifies nothing and where no answer
+    may be given early.
+    """
     settings = tyro.cli(
         Settings,
         args=argv,
@@ -82,10 +91,15 @@ def main(argv: list[str]) -> int:
         confidence=settings.confidence,
         patience=settings.patience,
     )
+    if exits.mean_layers == len(shares):
+        there = " stays as it was" if (place / EXITS).is_file() else " is not written"
+        raise InputError(f"{settings.file}: {_why_none(exits, len(order))}; {place / EXITS}{there}")
+    precision = arithmetic_of(tuned.model.encoder)
     exits = replace(
         exits,
-        precision=arithmetic_of(tuned.model.encoder),
+        precision=precision,
         weights=weights_of(place),
+        smoothing=smoothing_of(place) if precision == "int8" else None,
     )
     exits.save(place)
     measured = _measured(exits, shares[:, order[half:]])
@@ -109,25 +123,43 @@ def main(argv: list[str]) -> int:
             ),
         ]
     )
-    if exits.mean_layers == len(shares):
-        print(
-            "no answer is given early: give more rows or a larger --risk, or fine-tune with "
-            "every_depth=true",
-            file=sys.stderr,
-        )
     return 0
 
 
 def _shares(tuned: FineTuned, settings: Settings) -> np.ndarray:
     """Probabilities after every layer for every row of the file: (L, N, C)."""
-    head_of_classes(tuned)  # said before a file is read
+    # said before a file is read
+    head_of_classes(tuned)
+    check_promise(
+        risk=settings.risk,
+        confidence=settings.confidence,
+        patience=settings.patience,
+        layers=len(tuned.model.encoder.layers()),
+    )
     problems = Problems()
     columns = columns_of(settings.model, settings.columns)
     examples: Any = read_examples(Path(settings.file), tuned, columns, problems)
     units = tuned.kind.units(examples, tuned.tokenizer, problems)
     for line in problems.lines():
         print(f"warning: {line}", file=sys.stderr)
-    return shares_by_layer(tuned, units)
+    with RowProgress("exits", len(units)) as progress:
+        return shares_by_layer(tuned, units, watch=progress.share)
+
+
+def _why_none(exits: Exits, rows: int) -> str:
+    """Why no answer may be given early, and what to do."""
+    needed = rows_needed(risk=exits.risk, confidence=exits.confidence)
+    promise = f"--risk {exits.risk:g} at --confidence {exits.confidence:g}"
+    why = f"{promise} takes at least {needed:,} that do, {2 * needed:,} in all"
+    if exits.rows >= needed:
+        why = (
+            "by them no answer may be given early: none is sure in time, or too many would differ "
+            f"({why}, and more where answers differ)"
+        )
+    return (
+        f"{exits.rows:,} of the {rows:,} rows calibrate, and {why}: give more rows or a larger "
+        "--risk, or fine-tune with every_depth=true"
+    )
 
 
 def _measured(exits: Exits, shares: np.ndarray) -> dict[str, Any]:

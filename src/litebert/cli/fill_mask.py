@@ -1,13 +1,13 @@
 """`litebert fill-mask`: the likeliest words for [MASK] in a text."""
 
 import json
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
 import tyro
 
+from litebert.cli.text_lines import typed_lines
 from litebert.errors import InputError
 from litebert.infer.engine import Engine
 from litebert.infer.fill_mask import MaskAnswer
@@ -34,7 +34,7 @@ class Settings:
 
 
 def main(argv: list[str]) -> int:
-    """Fill the masks of texts; raises InputError for a text without [MASK]."""
+    """Fill the masks of texts; raises InputError for one without [MASK], or that is not UTF-8."""
     settings = tyro.cli(
         Settings,
         args=argv,
@@ -54,9 +54,11 @@ def main(argv: list[str]) -> int:
 
 
 def _texts(given: Iterable[str]) -> Iterable[str]:
-    for text in given:
+    for number, text in enumerate(given, 1):
         if text == "-":
-            yield from (line.strip() for line in sys.stdin if line.strip())
+            yield from (line.strip() for line in typed_lines() if line.strip())
+        elif any("\ud800" <= sign <= "\udfff" for sign in text):  # bytes of no sign come as these
+            raise InputError(f"text {number}, {text[:60]!r}: text that is not UTF-8: convert it")
         else:
             yield text
 

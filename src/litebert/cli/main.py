@@ -4,7 +4,9 @@ Exit code 0 for success, 2 for wrong usage or bad input (one line that says what
 do), 1 for a fault of ours, 128 + signal number when a signal stopped a run.
 """
 
+import contextlib
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -28,6 +30,20 @@ VERBS = {
     "study": "a comparison of the paper on your own text: sharing, embeddings, depth, ...",
     "fill-mask": "the likeliest words for [MASK] in a text",
     "convert": "read a model in any known layout, write the Hugging Face layout",
+}
+
+# Faults of the machine or of a path, not ours, and what to do about them.
+_OF_THE_MACHINE = {
+    errno.ENOSPC: "the disk is full: make room",
+    errno.EDQUOT: "your share of the disk is full: make room",
+    errno.EROFS: "the disk cannot be written to: name another place",
+    errno.EACCES: "may not be written or read: check its permissions",
+    errno.EPERM: "may not be changed: check its permissions",
+    errno.ENOTDIR: "a part of the path is a file, not a folder: check the path",
+    errno.EISDIR: "is a folder, not a file: check the path",
+    errno.EEXIST: "is there already, and is no folder: name another place",
+    errno.ENAMETOOLONG: "the name is too long: name another place",
+    errno.EMFILE: "too many open files: raise the limit, ulimit -n",
 }
 
 USAGE = "usage: litebert VERB ...\n\n{verbs}\n\n`litebert VERB --help` explains every field."
@@ -55,7 +71,10 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         module = importlib.import_module(f"litebert.cli.{verb.replace('-', '_')}")
-        return module.main(argv[1:])
+        code = module.main(argv[1:])
+        # what a full disk does not take is said here, not at the end of the process
+        sys.stdout.flush()
+        return code
     except InputError as error:
         if os.environ.get("LOCAL_RANK", "0") != "0":
             # what all ranks meet the first one says, and the launcher then ends the others
@@ -65,6 +84,15 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe has seen enough
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        where = f"{error.filename}: " if error.filename else "standard output: "
+        print(f"litebert {verb}: {where}{_OF_THE_MACHINE[error.errno]}", file=sys.stderr)
+        # whatever is left of the output goes nowhere, quietly
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
     except KeyboardInterrupt:
         print(f"litebert {verb}: interrupted", file=sys.stderr)
         return 130

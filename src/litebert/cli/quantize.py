@@ -13,6 +13,8 @@ import numpy as np
 import tyro
 
 from litebert.cli.labelled_rows import labelled_rows
+from litebert.cli.row_progress import RowProgress
+from litebert.cli.text_lines import file_lines
 from litebert.cli.text_table import print_table
 from litebert.errors import InputError
 from litebert.infer.prepare import prepare
@@ -44,6 +46,8 @@ class Settings:
     data: Path | None = None
     """Fine-tuned: labelled rows, as for evaluate; the development rows of the run when left out.
     Pretrained: a file with a text a line."""
+    columns: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN")] = ()
+    """Columns of your own file of labelled rows, as for finetune; the run's own when left out."""
     json: bool = False
     """Print one JSON object on standard output."""
 
@@ -62,7 +66,7 @@ def main(argv: list[str]) -> int:
     )
     if not settings.models:
         raise InputError("no model given: litebert quantize RUN ...")
-    reports = [_report(name, settings.data) for name in settings.models]
+    reports = [_report(name, settings) for name in settings.models]
     changes = _changes(reports)
     if settings.json:
         print(json.dumps({"models": reports, "median_change": changes}))
@@ -75,7 +79,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _report(name: str, data: Path | None) -> dict[str, Any]:
+def _report(name: str, settings: Settings) -> dict[str, Any]:
     place = Path(model_directory(name))
     if not (place / "model.safetensors").is_file():
         raise InputError(f"{name}: no model.safetensors here: give a local model, or save it")
@@ -83,7 +87,7 @@ def _report(name: str, data: Path | None) -> dict[str, Any]:
     problems = Problems()
     tuned = load_task_model(name) if is_task_model(name) else None
     if tuned is not None:
-        parts = labelled_rows(name, tuned, data, problems)
+        parts = labelled_rows(name, tuned, settings.data, problems, columns=settings.columns)
         for split, part in parts.items():
             scored[split] = part, tuned.kind.units(part.examples, tuned.tokenizer, problems)
         units = [unit for _, found in scored.values() for unit in found]
@@ -91,7 +95,7 @@ def _report(name: str, data: Path | None) -> dict[str, Any]:
         model = tuned.model.encoder.eval()
     else:
         model = load(name, allow=SENTENCE_WEIGHTS).eval()
-        sequences = _lines(name, data, room=model.config.max_positions)
+        sequences = _lines(name, settings.data, room=model.config.max_positions)
     for line in problems.lines():
         print(f"warning: {line}", file=sys.stderr)
     if len(sequences) < 2:
@@ -102,15 +106,17 @@ def _report(name: str, data: Path | None) -> dict[str, Any]:
     calibration, others = (
         _batches([sequences[number] for number in part]) for part in (order[:half], order[half:])
     )
-    smoothing = calibrate_smoothing(model, calibration)
-    exact = prepare(copy.deepcopy(model), "fp32")
-    plain, smoothed = (
-        prepare(copy.deepcopy(model), "int8", smoothing=how) for how in ({}, smoothing)
-    )
-    errors = {
-        "plain": errors_by_depth(exact, plain, others),
-        "smoothed": errors_by_depth(exact, smoothed, others),
-    }
+    total = len(calibration) + 2 * len(others)
+    with RowProgress(f"{name}: error by depth", total, of="batches") as progress:
+        smoothing = calibrate_smoothing(model, progress.counted(calibration))
+        exact = prepare(copy.deepcopy(model), "fp32")
+        plain, smoothed = (
+            prepare(copy.deepcopy(model), "int8", smoothing=how) for how in ({}, smoothing)
+        )
+        errors = {
+            "plain": errors_by_depth(exact, plain, progress.counted(others)),
+            "smoothed": errors_by_depth(exact, smoothed, progress.counted(others)),
+        }
     smooth = errors["smoothed"][-1] < (1 - WORTHWHILE) * errors["plain"][-1]
     if smooth:
         save_smoothing(smoothing, place)
@@ -122,7 +128,8 @@ def _report(name: str, data: Path | None) -> dict[str, Any]:
         report["scores"][split] = {}
         for how, encoder in (("fp32", exact), ("int8", smoothed if smooth else plain)):
             tuned.model.encoder = encoder
-            answers = answer_together([tuned.model], tuned.kind, units)
+            with RowProgress(f"{name}: {split} in {how}", len(part)) as progress:
+                answers = answer_together([tuned.model], tuned.kind, units, watch=progress.share)
             scores = tuned.kind.score(tuned.kind.predictions(answers, units), part.examples)
             report["scores"][split][how] = scores
     return report
@@ -131,12 +138,8 @@ def _report(name: str, data: Path | None) -> dict[str, Any]:
 def _lines(name: str, data: Path | None, *, room: int) -> list[TokenSequence]:
     if data is None:
         raise InputError(f"{name} has no task: add --data FILE with a text a line")
-    try:
-        lines = data.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{data}: cannot be read as lines of text ({error})") from None
+    texts = [line for line in file_lines(data) if line.strip()]
     tokenizer = tokenizer_of(name)
-    texts = [line for line in lines if line.strip()]
     found = tokenizer.encode_batch(texts[: 2 * SEQUENCES])
     return [sequence_of(tokenizer, ids[: room - 2]) for ids in found]
 

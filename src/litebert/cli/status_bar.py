@@ -15,7 +15,8 @@ Bar = TypeVar("Bar", bound="StatusBar")
 class StatusBar:
     """A bar with the time left and a state in words; a context manager."""
 
-    def __init__(self, title: str):
+    def __init__(self, title: str, *, disable: bool = False):
+        """`disable` leaves only what is said."""
         self.console = Console(stderr=True)
         self.bar = Progress(
             TextColumn(title),
@@ -24,10 +25,11 @@ class StatusBar:
             TimeRemainingColumn(),
             TextColumn("{task.fields[state]}"),
             console=self.console,
-            disable=not self.console.is_terminal,
+            disable=disable or not self.console.is_terminal,
         )
         self.task = self.bar.add_task(title, total=1.0, state="starting")
         self.title, self.said_at = title, 0.0
+        self.disabled = disable
 
     def __enter__(self: Bar) -> Bar:
         self.bar.start()
@@ -38,6 +40,8 @@ class StatusBar:
 
     def show(self, share: float, state: str) -> None:
         """Where the run stands, as a share of it in [0, 1] and in words."""
+        if self.disabled:
+            return
         self.bar.update(self.task, completed=min(1.0, share), state=state)
         if not self.console.is_terminal and time.monotonic() - self.said_at > QUIET_SECONDS:
             self.said_at = time.monotonic()

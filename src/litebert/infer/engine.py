@@ -7,19 +7,18 @@ Weights are cast once when it is loaded, texts of like length go together, and n
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 
 from litebert.errors import InputError
 from litebert.hardware import choose_device
-from litebert.infer.depth_batching import DepthBatcher
-from litebert.infer.exits import EXITS, ExitRule, Exits, head_of_classes
+from litebert.infer.early import EarlyAnswers
 from litebert.infer.fill_mask import MaskAnswer, fill_mask
-from litebert.infer.policies import Static
 from litebert.infer.predict import predict
 from litebert.infer.prepare import Precision, arithmetic_of, prepare
 from litebert.interop.load import SENTENCE_WEIGHTS, load, model_directory, tokenizer_of
@@ -30,7 +29,7 @@ from litebert.tasks.answering import BATCH_TOKENS
 from litebert.tasks.columns import Columns
 from litebert.tasks.custom import examples_of
 from litebert.tasks.problems import Problems
-from litebert.tasks.units import Unit, batches_by_length, packed_of, sequence_of
+from litebert.tasks.units import batches_by_length, packed_of, sequence_of
 from litebert.text.tokenizer import Tokenizer
 
 Pooling = Literal["mean", "first", "pooled"]
@@ -47,12 +46,12 @@ class Engine:
         tokenizer: Tokenizer,
         *,
         tuned: FineTuned | None = None,
-        exits: Exits | None = None,
         precision: Precision = "auto",
         source: str | Path | None = None,
     ):
         """`model`, loaded from `source`, is used up: `prepare` makes another, for `tuned` too."""
-        self.tokenizer, self.tuned, self.exits = tokenizer, tuned, exits
+        self.tokenizer, self.tuned = tokenizer, tuned
+        self._source = source
         self.model = prepare(model, precision, source=source)
         self.precision = arithmetic_of(self.model)
         if tuned:
@@ -77,6 +76,10 @@ class Engine:
         so many and `windows` lets tokens attend to their neighbours; both change what it computes.
         Raises InputError for what cannot be loaded.
         """
+        if precision not in get_args(Precision):
+            # said before minutes of loading
+            names = ", ".join(get_args(Precision))
+            raise InputError(f"precision={precision!r}: one of {names}")
         place = model_directory(path)
         tuned = load_task_model(place) if is_task_model(path) else None
         if tuned and (windows or positions):
@@ -87,12 +90,8 @@ class Engine:
         model.windows = windows
         if positions is not None:
             model.extend_positions(positions)
-        exits = None
-        if tuned and (Path(place) / EXITS).is_file():
-            exits = Exits.read(place)
-            exits.check_weights(place)
         tokenizer = tuned.tokenizer if tuned else tokenizer_of(path)
-        return cls(model, tokenizer, tuned=tuned, exits=exits, precision=precision, source=place)
+        return cls(model, tokenizer, tuned=tuned, precision=precision, source=place)
 
     @torch.inference_mode()
     def embed(
@@ -108,9 +107,14 @@ class Engine:
         "mean" is the mean of the hidden states of all tokens, "first" that of [CLS], "pooled" the
         pooler's output. With `normalise` vectors have length 1, so that their products are cosines.
         Texts longer than the model reads are cut, with a warning. Raises InputError for "pooled"
-        of a model that was saved without its pooler.
+        of a model that was saved without its pooler, and for what is no text.
         """
         _check_several(texts)
+        if pooling not in get_args(Pooling):
+            raise InputError(f"pooling={pooling!r}: one of {', '.join(get_args(Pooling))}")
+        for number, text in enumerate(texts, 1):
+            if not isinstance(text, str):
+                raise InputError(f"text {number}: {text!r}: give a text")
         if pooling == "pooled":
             self._check_weights("pooler", "pooling=pooled")
         room = self.model.config.max_positions - 2
@@ -120,19 +124,18 @@ class Engine:
         sequences = [sequence_of(self.tokenizer, ids[:room]) for ids in encoded]
         vectors = np.zeros((len(sequences), self.model.config.hidden_size), np.float32)
         sizes = [len(sequence.tokens) for sequence in sequences]
+        device = self.model.embeddings.tokens.weight.device
         for batch in batches_by_length(sizes, limit=BATCH_TOKENS):
             packed = packed_of([sequences[number] for number in batch])
-            out = self.model(packed.to(self.model.embeddings.tokens.weight.device), depth)
-            if pooling == "pooled":
-                vectors[batch] = out.pooled.float().cpu().numpy()
-            else:
-                # by NumPy: PyTorch's threads would still wait for work when the next batch begins
-                rows, offsets = out.hidden.float().cpu().numpy(), packed.offsets.numpy()
-                if pooling == "first":
-                    vectors[batch] = rows[offsets[:-1]]
-                else:
-                    sums = np.add.reduceat(rows, offsets[:-1], axis=0)
-                    vectors[batch] = sums / np.diff(offsets)[:, None]
+            # where first tokens are enough the last layer needs no other
+            wanted = None if pooling == "mean" else packed.offsets[:-1].to(device)
+            out = self.model(packed.to(device), depth, wanted=wanted)
+            # by NumPy: PyTorch's threads would still wait for work when the next batch begins
+            rows = (out.pooled if pooling == "pooled" else out.hidden).float().cpu().numpy()
+            if pooling == "mean":
+                offsets = packed.offsets.numpy()
+                rows = np.add.reduceat(rows, offsets[:-1], axis=0) / np.diff(offsets)[:, None]
+            vectors[batch] = rows
         if normalise:
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
         return vectors
@@ -145,34 +148,30 @@ class Engine:
         Rows name their texts as `text` and `second`, `question` and `context`, `words`, and so on
         (tasks/columns.py). `depth` runs another number of layers. With `early` answers are given as
         soon as the model is sure, by what `litebert exits` calibrated, and say after how many
-        `layers`. Raises InputError for a model without a task, for a row that cannot be answered,
-        and for `early` where nothing was calibrated.
+        `layers`. Threads may ask one engine. Raises InputError for a model without a task, for a
+        row that cannot be answered, and for `early` where nothing was calibrated for these weights
+        in this arithmetic.
         """
         if self.tuned is None:
             raise InputError("the model is not fine-tuned for a task: litebert finetune makes one")
         if early and depth is not None:
             raise InputError("depth and early exclude each other: give one")
         _check_several(texts)
-        layers: list[int] = []
-        answers_of = self._early(layers) if early else None
         kind, problems = self.tuned.kind, Problems()
-        rows = [(f"text {number}", _row(text)) for number, text in enumerate(texts, 1)]
+        places = [f"text {number}" for number in range(1, len(texts) + 1)]
+        rows = [(place, _row(place, text)) for place, text in zip(places, texts, strict=True)]
         pairs = any("second" in values for _, values in rows)
         columns = Columns(second="second") if pairs else Columns()
         examples = list(
             examples_of(rows, kind.kind, columns, problems, labels=kind.labels, labelled=False)
         )
         if len(examples) < len(rows):
-            raise InputError("; ".join(problems.lines()))
-        self.tuned.model.depth = depth
-        try:
-            lines = list(predict(self.tuned, examples, problems, answers_of=answers_of))
-        finally:
-            self.tuned.model.depth = None
+            # nobody gets fewer answers than texts
+            raise InputError("; ".join(problems.firsts()))
+        how = self._early if early else None
+        lines = list(predict(self.tuned, examples, problems, depth=depth, early=how))
         for line in problems.lines():
             warnings.warn(line, stacklevel=2)
-        if early:
-            lines = [line | {"layers": n} for line, n in zip(lines, layers, strict=True)]
         return lines
 
     def fill_mask(self, text: str, *, top: int = 5, depth: int | None = None) -> list[MaskAnswer]:
@@ -182,45 +181,18 @@ class Engine:
         ones are.
         """
         self._check_weights("mlm_head", "fill_mask")
+        if not isinstance(text, str):
+            raise InputError(f"{text!r}: give a text")
         return fill_mask(self.model, self.tokenizer, text, top=top, depth=depth)
+
+    @cached_property
+    def _early(self) -> EarlyAnswers:
+        assert self.tuned is not None
+        return EarlyAnswers(self.tuned, self._source or "")
 
     def _check_weights(self, part: str, what: str) -> None:
         if any(name.startswith(f"{part}.") for name in self.model.fresh_weights):
             raise InputError(f"{what}: the model was saved without its {part}: take another model")
-
-    def _early(self, layers: list[int]) -> Callable[[Sequence[Unit]], list]:
-        """Answers units as soon as the model is sure; `layers` gets how many each took."""
-        assert self.tuned is not None
-        kind, head = self.tuned.kind, head_of_classes(self.tuned)
-        if self.exits is None:
-            raise InputError("no early answers were calibrated: litebert exits does that")
-        if self.exits.precision != self.precision:
-            raise InputError(
-                f"early answers were calibrated in {self.exits.precision} and this engine computes "
-                f"in {self.precision}: load it with precision={self.exits.precision!r}, or "
-                "calibrate again"
-            )
-        rule = ExitRule(self.exits, head)
-
-        @torch.inference_mode()
-        def answers_of(units: Sequence[Unit]) -> list:
-            batcher = DepthBatcher(self.model, Static(BATCH_TOKENS), leave=rule)
-            found: dict[int, tuple[int, torch.Tensor]] = {}
-            longest_first = sorted(range(len(units)), key=lambda number: -units[number].length)
-            numbers = {
-                batcher.submit(units[place].sequences[0], may_leave=True): place
-                for place in longest_first
-            }
-            while len(batcher):
-                for answer in batcher.step():
-                    # a copy: all other rows go
-                    found[numbers[answer.number]] = answer.layers, answer.hidden[0].clone()
-            ended = [found[place] for place in range(len(units))]
-            layers.extend(count for count, _ in ended)
-            firsts = torch.stack([first for _, first in ended])
-            return kind.answers(head.scores(self.model.pooler(firsts)), units)
-
-        return answers_of
 
 
 def _check_several(texts: Sequence[Text]) -> None:
@@ -228,11 +200,13 @@ def _check_several(texts: Sequence[Text]) -> None:
         raise InputError("give a list of texts: one text is [text]")
 
 
-def _row(text: Text) -> dict[str, Any]:
+def _row(place: str, text: Text) -> dict[str, Any]:
     if isinstance(text, str):
         return {"text": text}
     if isinstance(text, Mapping):
         return dict(text)
-    if len(text) != 2 or not all(isinstance(part, str) for part in text):
-        raise InputError(f"{text!r}: give a text, a pair of texts, or a mapping of columns")
+    if not isinstance(text, (tuple, list)) or [type(part) for part in text] != [str, str]:
+        raise InputError(
+            f"{place}: {text!r}: give a text, a pair of texts, or a mapping of columns"
+        )
     return dict(zip(("text", "second"), text, strict=True))

@@ -9,9 +9,12 @@ confidence (after Learn then Test, Angelopoulos et al. 2021, arXiv 2110.01052).
 # L = layers, N = examples, C = classes, R = requests
 
 import json
+import math
+import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,18 +22,31 @@ from torch import Tensor
 
 from litebert.errors import InputError
 from litebert.files import as_json, write_atomically
+from litebert.infer.smoothing import SMOOTHING, smoothing_of
 from litebert.interop.load import weights_of
 from litebert.interop.task_models import FineTuned
 from litebert.model.task_heads import SequenceHead
-from litebert.tasks.answering import BATCH_TOKENS
+from litebert.tasks.answering import BATCH_TOKENS, Watch
 from litebert.tasks.units import Unit, batches_by_length, collate
 
 EXITS = "exits.json"
 CARD_HEAD = "## Early answers"
+# What stands below that heading, up to the next one as high.
+CARD_SECTION = re.compile(rf"^{CARD_HEAD}[ \t]*$.*?(?=^##? |\Z)", re.MULTILINE | re.DOTALL)
 # Nothing leads by so much: with it every answer is at full depth.
 NEVER = 2.0
 # Margins that are tried, strictest first.
 MARGINS = (NEVER, *np.round(np.arange(0.99, -0.005, -0.01), 2).tolist())
+# Where numbers of exits.json must lie, ends included.
+RANGES = {
+    "patience": (1, math.inf),
+    "margin": (0, NEVER),
+    "risk": (0, 1),
+    "confidence": (0, 1),
+    "rows": (1, math.inf),
+    "disagreement": (0, 1),
+    "mean_layers": (1, math.inf),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,20 +71,32 @@ class Exits:
     """Arithmetic they were answered in: another gives other probabilities."""
     weights: str = ""
     """The first of the sha256 of the model's file of weights."""
+    smoothing: str | None = None
+    """In int8 that of what litebert quantize left there; None without."""
 
     def save(self, directory: str | Path) -> None:
         """Write exits.json into a model's directory, and what it promises into its card."""
         write_atomically(Path(directory) / EXITS, as_json(asdict(self)))
         card = Path(directory) / "README.md"
         if card.is_file():
-            own = card.read_text("utf-8").split(CARD_HEAD)[0].rstrip()
-            write_atomically(card, f"{own}\n\n{CARD_HEAD}\n\n{self.in_words()}\n".encode())
+            before, *after = CARD_SECTION.split(card.read_text("utf-8"), maxsplit=1)
+            parts = [before, f"{CARD_HEAD}\n\n{self.in_words()}", *after]
+            text = "\n\n".join(part.rstrip() for part in parts if part.strip())
+            write_atomically(card, f"{text}\n".encode())
 
     def check_weights(self, directory: str | Path) -> None:
-        """Raise InputError when the weights in a directory are not those that were calibrated."""
+        """Raise InputError when the weights in a directory are not those that were calibrated.
+
+        In int8 what smooths their inputs must be the same too.
+        """
         if self.weights != weights_of(directory):
             raise InputError(
                 f"{directory}: {EXITS} was calibrated for other weights: run litebert exits again"
+            )
+        if self.precision == "int8" and self.smoothing != smoothing_of(directory):
+            raise InputError(
+                f"{directory}: {SMOOTHING} is not as it was when {EXITS} was calibrated in int8: "
+                f"run litebert exits again, or delete {EXITS}"
             )
 
     def in_words(self) -> str:
@@ -83,16 +111,31 @@ class Exits:
 
     @classmethod
     def read(cls, directory: str | Path) -> "Exits":
-        """Those of a model's directory; raises InputError when it has none."""
+        """Those of a model's directory; raises InputError where there are none that can be used."""
         place = Path(directory) / EXITS
         if not place.is_file():
             raise InputError(
                 f"{directory}: no {EXITS} in it: litebert exits calibrates early answers"
             )
         try:
-            return cls(**json.loads(place.read_text("utf-8")))
+            exits = cls(**json.loads(place.read_text("utf-8")))
+            exits._check()
         except (ValueError, TypeError) as error:
-            raise InputError(f"{place}: not what litebert exits wrote ({error})") from None
+            raise InputError(
+                f"{place}: not what litebert exits wrote ({error}): run it again, or delete this"
+            ) from None
+        return exits
+
+    def _check(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            kinds: Any = (int, float) if field.type is float else field.type
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                raise TypeError(f"{field.name} is {value!r}")
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name} is {value!r}")
 
 
 def exit_layers(shares_LNC: np.ndarray, *, patience: int, margin: float) -> np.ndarray:
@@ -123,11 +166,7 @@ def calibrate(
     and the first failure ends it: so the confidence holds for the one that is taken. Raises
     InputError for values out of range.
     """
-    for name, value in (("risk", risk), ("confidence", confidence)):
-        if not 0 < value < 1:
-            raise InputError(f"{name}={value} must lie between 0 and 1")
-    if patience < 1:
-        raise InputError(f"patience={patience} must be at least 1")
+    check_promise(risk=risk, confidence=confidence, patience=patience, layers=len(shares_LNC))
     from scipy import stats  # slow to import, and answering does not need it
 
     count = shares_LNC.shape[1]
@@ -155,6 +194,28 @@ def calibrate(
     )
 
 
+def check_promise(*, risk: float, confidence: float, patience: int, layers: int) -> None:
+    """Raise InputError for values out of range: a model of so many layers must be able to leave."""
+    for name, value in (("risk", risk), ("confidence", confidence)):
+        if not 0 < value < 1:
+            raise InputError(f"{name}={value} must lie between 0 and 1")
+    if patience < 1:
+        raise InputError(f"patience={patience} must be at least 1")
+    if patience >= layers:
+        raise InputError(
+            f"patience={patience} must be less than the model's number of layers, {layers}: no "
+            "answer could be given before the last"
+        )
+
+
+def rows_needed(*, risk: float, confidence: float) -> int:
+    """So many rows a promise takes at least, even where no answer differs.
+
+    The bound of `calibrate` for none: the smallest n with (1 - risk)^n <= 1 - confidence.
+    """
+    return math.ceil(math.log1p(-confidence) / math.log1p(-risk))
+
+
 def outcome(shares_LNC: np.ndarray, *, patience: int, margin: float) -> tuple[int, float]:
     """How many answers differ from those at full depth, and the layers that were run on average."""
     left = exit_layers(shares_LNC, patience=patience, margin=margin)
@@ -167,11 +228,15 @@ def head_of_classes(tuned: FineTuned) -> SequenceHead:
     kind, head = tuned.kind.kind, tuned.model.head
     if kind != "classification" or not isinstance(head, SequenceHead):
         raise InputError(f"early answers are for classes, and this model's task is {kind}")
+    if (count := head.classifier.out_features) < 2:
+        raise InputError(f"early answers are for two classes or more, and this model has {count}")
     return head
 
 
 @torch.inference_mode()
-def shares_by_layer(tuned: FineTuned, units: Sequence[Unit]) -> np.ndarray:
+def shares_by_layer(
+    tuned: FineTuned, units: Sequence[Unit], *, watch: Watch = lambda share: None
+) -> np.ndarray:
     """Probabilities after every layer: (L, N, C), N in the order of `units`.
 
     Raises InputError for a model that gives no class.
@@ -180,9 +245,12 @@ def shares_by_layer(tuned: FineTuned, units: Sequence[Unit]) -> np.ndarray:
     model = tuned.model.eval()
     device = next(model.parameters()).device
     found = np.zeros((len(model.encoder.layers()), len(units), len(tuned.kind.labels)))
+    done = 0
     for batch in batches_by_length([unit.length for unit in units], limit=BATCH_TOKENS):
         scores = model.at_every_depth(collate([units[n] for n in batch]).to(device))
         found[:, batch] = torch.stack(scores).softmax(-1).cpu().numpy()
+        done += len(batch)
+        watch(done / len(units))
     return found
 
 

@@ -36,7 +36,8 @@ def fill_mask(
     device = model.embeddings.tokens.weight.device
     hidden = model(pack([ids]).to(device), depth).hidden
     model.train(was_training)
-    likeliest = model.mlm_logits(hidden[places]).float().softmax(-1).topk(top)
+    # in fp32: bf16 gives pieces that differ the same logit
+    likeliest = model.mlm_logits(hidden[places].float()).softmax(-1).topk(top)
     return [
         [
             (tokenizer.decode([token]) or tokenizer.piece(token), share)

@@ -1,45 +1,42 @@
-"""Predictions of a fine-tuned model for rows that stream by: labels by name, with probabilities."""
+"""Predictions of a fine-tuned model, also as rows stream by: labels by name, with probabilities."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, cast
 
+from litebert.infer.early import EarlyAnswers
 from litebert.interop.task_models import FineTuned
 from litebert.model.task_heads import TaskModel
 from litebert.tasks.answering import answer_together
-from litebert.tasks.columns import Columns
-from litebert.tasks.custom import examples_of
 from litebert.tasks.example import Example, SpanExample, TaggedExample
 from litebert.tasks.naming import name_of, span_line
 from litebert.tasks.problems import Problems
 from litebert.tasks.spans import Spans
-from litebert.tasks.table_files import Row
 from litebert.tasks.tags import Tags
-from litebert.tasks.units import Unit
 
-# Rows that are read before the first is answered: enough to sort by length.
+# Examples that are read before the first is answered: enough to sort by length.
 CHUNK = 256
 
 
-def predict_rows(
+def predict_stream(
     tuned: FineTuned,
-    rows: Iterable[Row],
-    columns: Columns,
+    examples: Iterable[Example],
     problems: Problems,
     *,
     models: Sequence[TaskModel] = (),
-    chunk_rows: int = CHUNK,
+    depth: int | None = None,
+    early: EarlyAnswers | None = None,
+    chunk: int = CHUNK,
 ) -> Iterator[dict[str, Any]]:
-    """The prediction of every row, in order; rows that cannot be used go to `problems`.
+    """The prediction of every example, in order, as `predict` gives it.
 
-    `models` answer together; the model of `tuned` alone when left out. `chunk_rows` are read
-    before the first is answered: 1 for a producer that waits for its answer.
+    So many as `chunk` says are read before the first is answered: 1 for a producer that waits for
+    its answer.
     """
-    kind = tuned.kind
-    examples = examples_of(rows, kind.kind, columns, problems, labels=kind.labels, labelled=False)
-    while chunk := list(islice(examples, chunk_rows)):
-        yield from predict(tuned, chunk, problems, models=models)
+    left = iter(examples)
+    while some := list(islice(left, chunk)):
+        yield from predict(tuned, some, problems, models=models, depth=depth, early=early)
 
 
 def predict(
@@ -48,18 +45,20 @@ def predict(
     problems: Problems,
     *,
     models: Sequence[TaskModel] = (),
-    answers_of: Callable[[Sequence[Unit]], list] | None = None,
+    depth: int | None = None,
+    early: EarlyAnswers | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The prediction of every example, with what the model gave the alternatives.
 
-    `answers_of` answers units in another way than by all layers of the models.
+    `models` answer together; the model of `tuned` alone when left out. `depth` runs another number
+    of layers; with `early` each runs as many as it takes, and the predictions say how many.
     """
-    kind = tuned.kind
+    kind, layers = tuned.kind, []
     units = kind.units(examples, tuned.tokenizer, problems)
-    if answers_of is None:
-        answers = answer_together(models or [tuned.model], kind, units)
+    if early is None:
+        answers = answer_together(models or [tuned.model], kind, units, depth=depth)
     else:
-        answers = answers_of(units)
+        answers, layers = early(units)
     predictions = kind.predictions(answers, units)
     if isinstance(kind, Spans):
         questions = cast("Sequence[SpanExample]", examples)
@@ -85,7 +84,7 @@ def predict(
             line["probabilities"] = {name: round(share, 6) for name, share in shares}
         elif kind.kind == "choice":
             line["probabilities"] = [round(share, 6) for share in answers[number]]
-        yield line
+        yield line | {"layers": layers[number]} if layers else line
 
 
 def _alternatives(found: Any, example: Any) -> list[dict[str, Any]]:

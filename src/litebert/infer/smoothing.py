@@ -16,8 +16,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from litebert.errors import InputError
-from litebert.files import write_atomically
+from litebert.files import sha256_of, write_atomically
+from litebert.interop.huggingface import read_config
 from litebert.interop.load import weights_of
+from litebert.interop.matching import parameter_shapes
 from litebert.model.encoder import Model
 from litebert.model.layers import Linear
 from litebert.model.packed import PackedBatch
@@ -88,7 +90,7 @@ def save_smoothing(smoothing: Smoothing, directory: str | Path) -> None:
 def read_smoothing(directory: str | Path) -> dict[str, Tensor]:
     """What litebert quantize left in a model's directory; nothing where it left nothing.
 
-    Raises InputError for a file that is damaged or of other weights.
+    Raises InputError for a file that is damaged, of other weights or of other layers.
     """
     place = Path(directory) / SMOOTHING
     if not place.is_file():
@@ -101,7 +103,35 @@ def read_smoothing(directory: str | Path) -> dict[str, Tensor]:
         raise InputError(f"{place}: not what litebert quantize wrote ({error})") from None
     if weights != weights_of(directory):
         raise InputError(f"{place} is of other weights: run litebert quantize again, or delete it")
+    wanted = _inputs_by_name(directory)
+    for name in sorted(wanted.keys() | found.keys()):
+        factors = found.get(name)
+        if factors is None or factors.shape != wanted.get(name) or not _are_factors(factors):
+            raise InputError(
+                f"{place}: {name} does not fit the model's layers: run litebert quantize again, or "
+                "delete it"
+            )
     return found
+
+
+def smoothing_of(directory: str | Path) -> str | None:
+    """What tells the smoothing of a model's directory from others; None where there is none."""
+    place = Path(directory) / SMOOTHING
+    return sha256_of(place)[:16] if place.is_file() else None
+
+
+def _are_factors(values: Tensor) -> bool:
+    return values.is_floating_point() and bool((values.isfinite() & (values > 0)).all())
+
+
+def _inputs_by_name(directory: str | Path) -> dict[str, tuple[int]]:
+    """By the name of a dense layer of the blocks: (I,)."""
+    shapes = parameter_shapes(read_config(directory))
+    return {
+        name.removesuffix(".weight"): (shape[1],)
+        for name, shape in shapes.items()
+        if name.startswith(("attentions.", "feed_forwards.")) and len(shape) == 2
+    }
 
 
 def _dense_layers(model: Model) -> Iterable[tuple[str, Linear]]:

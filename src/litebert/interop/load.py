@@ -51,5 +51,14 @@ def model_directory(path: str | Path) -> str | Path:
 
 
 def weights_of(directory: str | Path) -> str:
-    """What tells the weights of a model's directory from others: the start of their sha256."""
-    return sha256_of(Path(directory) / "model.safetensors")[:16]
+    """What tells the weights of a model's directory from others: the start of their sha256.
+
+    Raises InputError for a directory without model.safetensors.
+    """
+    place = Path(directory) / "model.safetensors"
+    if not place.is_file():
+        raise InputError(
+            f"{place} is not there, and exits.json and smoothing.safetensors hold for such a file "
+            "alone: save the model as safetensors, or delete those beside it"
+        )
+    return sha256_of(place)[:16]

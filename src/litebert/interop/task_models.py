@@ -20,6 +20,7 @@ from litebert.interop.tensorflow import is_checkpoint
 from litebert.model.encoder import Model
 from litebert.model.task_heads import TaskModel
 from litebert.tasks.example import Kind
+from litebert.tasks.glue import GLUE
 from litebert.tasks.kinds import TaskKind, kind_of
 from litebert.text.tokenizer import Tokenizer, load_tokenizer
 
@@ -101,11 +102,10 @@ def load_task_model(path: str | Path) -> FineTuned:
         place, allow=(*PRETRAINING_HEADS, *_unused_pooler(place)), others=TASK_HEADS
     )
     described = values.get("litebert_task") or _described_by_transformers(values, place)
-    kind = kind_of(
-        described["kind"],
-        labels=described["labels"],
-        settings={k: v for k, v in described.items() if k not in ("name", "kind", "labels")},
-    )
+    settings = {k: v for k, v in described.items() if k not in ("name", "kind", "labels")}
+    if described["name"] in GLUE:
+        settings.setdefault("pairs", GLUE[described["name"]].second is not None)
+    kind = kind_of(described["kind"], labels=described["labels"], settings=settings)
     head = kind.head(encoder.config, dropout=0.1)
     own = {name.removeprefix(PAPER_HEAD): tensor for name, tensor in head_tensors.items()}
     _fill(head, own, str(place))

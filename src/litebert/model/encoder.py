@@ -8,6 +8,7 @@ in tests/parity/. ALBERT, BERT and everything between are this one loop over ano
 
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -202,7 +203,11 @@ class Model(nn.Module):
         """
         inner, steps = self.config.inner_blocks, self.plan.steps
         own = [steps[first : first + inner] for first in range(0, len(steps), inner)]
-        if depth is None or depth == self.config.depth:
+        if depth is None:
+            return own
+        if not isinstance(depth, Integral):
+            raise InputError(f"depth={depth!r}: give a whole number of layers")
+        if depth == self.config.depth:
             return own
         if not self.shares_layers:
             raise InputError(

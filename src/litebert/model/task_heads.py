@@ -137,14 +137,12 @@ class TaskModel(nn.Module):
     def __init__(self, encoder: Model, head: nn.Module):
         super().__init__()
         self.encoder, self.head = encoder, head
-        self.depth: int | None = None
-        """Layers to run; all of the configuration when None."""
 
-    def forward(self, packed: PackedBatch, *arguments: Tensor | None):
-        """Scores of the head; `arguments` are its own."""
+    def forward(self, packed: PackedBatch, *arguments: Tensor | None, depth: int | None = None):
+        """Scores of the head; `arguments` are its own. All layers run where `depth` is None."""
         # of a head that reads pooled tokens the last layer needs no other
         wanted = packed.offsets[:0] if isinstance(self.head, SequenceHead) else None
-        return self.head(self.encoder(packed, self.depth, wanted=wanted), packed, *arguments)
+        return self.head(self.encoder(packed, depth, wanted=wanted), packed, *arguments)
 
     def at_every_depth(self, packed: PackedBatch) -> list[Tensor]:
         """Scores of a head on pooled tokens after each layer, L times (B, C)."""

@@ -21,6 +21,7 @@ from litebert.model.encoder import Model
 from litebert.runs.finetune_seeds import FinetuneSettings, Scored, Seeds, Watch
 from litebert.runs.task_report import write_task_report
 from litebert.tasks.columns import Columns
+from litebert.tasks.example import Example, TextExample
 from litebert.tasks.hub_datasets import is_hub_name
 from litebert.tasks.kinds import kind_of
 from litebert.tasks.problems import Problems
@@ -81,7 +82,8 @@ def finetune(
     encoder, note = load_encoder(model)
     notes += [note] if note else []
     tokenizer = tokenizer_of(model)
-    kind = kind_of(task.kind, labels=train.labels, settings=_settings(task, recipe, encoder))
+    made_by = _settings(task, recipe, encoder, train.examples[0])
+    kind = kind_of(task.kind, labels=train.labels, settings=made_by)
     learned = kind.units(train.examples, tokenizer, problems)
     chosen = Scored(selection, kind.units(selection.examples, tokenizer, problems))
     scored = {
@@ -124,7 +126,9 @@ def finetune(
     return result
 
 
-def _settings(task: Any, recipe: FinetuneRecipe, encoder: Model) -> dict[str, Any]:
+def _settings(
+    task: Any, recipe: FinetuneRecipe, encoder: Model, example: Example
+) -> dict[str, Any]:
     positions = encoder.config.max_positions
     length = recipe.max_length or min(task.max_length, positions)
     if length > positions:
@@ -132,6 +136,8 @@ def _settings(task: Any, recipe: FinetuneRecipe, encoder: Model) -> dict[str, An
     settings = {**task.settings, "max_length": length}
     if task.kind == "span":
         settings |= {"stride": recipe.stride, "paper_head": recipe.paper_head}
+    if isinstance(example, TextExample):
+        settings["pairs"] = example.second is not None
     return settings
 
 

@@ -14,7 +14,7 @@ class Columns:
     text: str = "text"
     """First text of a classification, regression or multilabel row."""
     second: str | None = None
-    """Second text of a pair."""
+    """Second text of a pair; the column `second` where there is one when left out."""
     label: str = "label"
     """Class, score, several classes (a list, or names between |), or right option."""
     question: str = "question"
@@ -37,6 +37,11 @@ class Columns:
         for field in fields(self):
             if getattr(self, field.name) == "":
                 raise InputError(f"columns: {field.name} is empty: name a column")
+
+    def of_pairs(self, first: Mapping[str, Any]) -> "Columns":
+        """The same for a file with this first row, whose column `second` makes it one of pairs."""
+        there = self.second is None and "second" in first
+        return replace(self, second="second") if there else self
 
     def changed(self, pairs: Iterable[str]) -> "Columns":
         """The same with other columns, from ROLE=COLUMN pairs. Raises InputError for no role."""
@@ -75,7 +80,7 @@ class RowValues:
         known = ", ".join(self.values)
         raise InputError(
             f"{self.place}: no column {column!r} for the {role}; there are {known}: name "
-            f"yours, {role}=COLUMN"
+            f"yours, --columns {role}=COLUMN"
         )
 
     def text(self, role: str) -> str:

@@ -18,7 +18,8 @@ def read_conll(
 
     Columns end at tabs or spaces; -DOCSTART- lines count as empty. Without `labels` the tags of
     the file are the labels, "O" first and the rest in order of their letters; a sentence with a
-    tag that is not among given labels goes to `problems`.
+    tag that is not among given labels goes to `problems`. Raises InputError for a file to be
+    answered whose lines have not all as many columns as the first: that is text, not CoNLL.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file: check the path")
@@ -46,7 +47,7 @@ def _sentences(path: Path, problems: Problems, *, labelled: bool) -> Iterator[_S
     words: list[str] = []
     tags: list[str] = []
     begin, whole = 1, True
-    number = 0
+    number, width = 0, 0
     for number, line in enumerate(path.open("rb"), 1):
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
@@ -59,6 +60,12 @@ def _sentences(path: Path, problems: Problems, *, labelled: bool) -> Iterator[_S
         # a word may hold a space where tabs divide the columns
         columns = text.split("\t" if "\t" in text else None)
         if text and columns[0] != "-DOCSTART-":
+            width = width or len(columns)
+            if not labelled and len(columns) != width:
+                raise InputError(
+                    f"{path}:{number}: {len(columns)} columns where the first line has {width}: "
+                    "give one word a line, or a CSV, TSV or JSONL file with a column of words"
+                )
             if labelled and len(columns) < 2:
                 what = "a word without a tag"
                 problems.report(f"{path}:{number}", what, found=columns[0],

@@ -88,6 +88,8 @@ def examples_of(
     """The examples of rows, one by one; those that cannot be used go to `problems`."""
     numbers = {name: number for number, name in enumerate(labels)} if labelled else None
     for count, (place, values) in enumerate(rows):
+        if not count:
+            columns = columns.of_pairs(values)
         try:
             yield _MAKERS[kind](RowValues(place, values, count, columns), numbers)
         except UnusableRowError as problem:

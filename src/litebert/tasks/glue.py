@@ -110,6 +110,15 @@ def read_glue(path: Path, task: GlueTask, problems: Problems, *, labelled: bool)
     return Dataset(task.kind, task.labels, examples)
 
 
+def has_columns_of(path: Path, task: GlueTask) -> bool:
+    """Whether the first line of a file may be that of a task's: True where its files have none."""
+    if task.header is not None or not path.is_file():
+        return True
+    with path.open("rb") as file:
+        names = file.readline().decode("utf-8-sig", "replace").rstrip("\r\n").split("\t")
+    return task.first in names or task.second in names
+
+
 def _examples(
     rows: Iterable, task: GlueTask, problems: Problems, *, labelled: bool
 ) -> Iterator[TextExample]:

@@ -31,6 +31,10 @@ class Problems:
         self.counts[rule] += 1
         self.first.setdefault(rule, shown)
 
+    def firsts(self) -> list[str]:
+        """Where each kind of problem was met first, without what was done about it."""
+        return [f"{place}: {rule.rpartition(': ')[0]}" for rule, place in self.first.items()]
+
     def lines(self) -> list[str]:
         """One line a kind of problem, most frequent first."""
         return [

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from litebert.config import ModelConfig
+from litebert.errors import InputError
 from litebert.model.task_heads import SequenceHead
 from litebert.tasks.example import Kind, TextExample
 from litebert.tasks.metrics import compute
@@ -23,14 +24,24 @@ from litebert.text.tokenizer import Tokenizer
 class Texts:
     """Single texts and pairs; `kind` is classification, regression or multilabel."""
 
-    def __init__(self, kind: Kind, labels: Sequence[str], metrics: Sequence[str], max_length: int):
+    def __init__(
+        self,
+        kind: Kind,
+        labels: Sequence[str],
+        metrics: Sequence[str],
+        max_length: int,
+        *,
+        pairs: bool | None = None,
+    ):
+        """`pairs` says whether the model learned from pairs; None where nobody knows."""
         self.kind: Kind = kind
         self.labels, self.metrics = tuple(labels), tuple(metrics)
-        self.max_length = max_length
+        self.max_length, self.pairs = max_length, pairs
 
     def settings(self) -> dict[str, Any]:
         """What makes it again, besides kind and labels."""
-        return {"max_length": self.max_length, "metrics": list(self.metrics)}
+        own = {"max_length": self.max_length, "metrics": list(self.metrics)}
+        return own if self.pairs is None else own | {"pairs": self.pairs}
 
     def head(self, config: ModelConfig, dropout: float) -> nn.Module:
         """Scores from the pooled [CLS]; one of them for a regression."""
@@ -40,7 +51,14 @@ class Texts:
     def units(
         self, examples: Sequence[TextExample], tokenizer: Tokenizer, problems: Problems
     ) -> list[Unit]:
-        """One sequence an example."""
+        """One sequence an example.
+
+        Raises InputError for a single text where the model learned from pairs, and for a pair
+        where it did not.
+        """
+        for example in examples:
+            if self.pairs not in (None, example.second is not None):
+                raise InputError(f"{example.place}: {_OTHER_THAN_PAIRS[self.pairs]}")
         firsts = tokenizer.encode_batch([example.first for example in examples])
         seconds = iter(tokenizer.encode_batch([e.second for e in examples if e.second is not None]))
         made = []
@@ -97,6 +115,13 @@ class Texts:
     def score(self, predictions: Sequence, examples: Sequence[TextExample]) -> dict[str, float]:
         """The metrics in per cent; the first of them chooses checkpoints."""
         return compute(self.metrics, predictions, [example.label for example in examples])
+
+
+_OTHER_THAN_PAIRS = {
+    True: "one text, and the model reads pairs: put the other in a column `second`, or name it, "
+    "--columns second=COLUMN",
+    False: "a pair, and the model reads single texts: leave the second out",
+}
 
 
 def cut_pair(
