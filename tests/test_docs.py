@@ -92,7 +92,7 @@ def test_commands_of_the_page_on_answers(tmp_path):
     argv = ["finetune", "classify", "--model", str(tmp_path / "runs/mini"), "--data",
             str(tmp_path / "reviews.csv"), "--output", str(tmp_path / "runs/reviews")]  # fmt: skip
     assert main([*argv, "steps=2", "evaluations=1"]) == 0
-    assert run_page("answers.md", tmp_path, {"lr=1e-3": "lr=1e-3 steps=4 evaluations=2"}) == 5
+    assert run_page("answers.md", tmp_path, {"lr=1e-3": "lr=1e-3 steps=4 evaluations=2"}) == 6
     assert np.load(tmp_path / "vectors.npy").shape == (2, 32)
     assert (tmp_path / "runs/early/model/exits.json").is_file()
 

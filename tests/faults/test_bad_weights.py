@@ -245,3 +245,13 @@ def test_a_hub_model_that_cannot_be_had(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(litebert.InputError, match=r"albert/albert-base-v2.*network"):
         litebert.load("albert/albert-base-v2")
+
+
+def test_a_slip_in_a_path_is_not_looked_for_on_the_hub(saved, monkeypatch):
+    def asked(*_: object) -> None:
+        raise AssertionError("the hub is asked")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", asked)
+    monkeypatch.chdir(saved.parent.parent)
+    slip = f"{saved.parent.name}/modle"
+    assert f"{slip}: {saved.parent.name} is here and this is not in it" in refusal(slip)

@@ -169,6 +169,9 @@ def _files(source: str | Path) -> tuple[Path, Path]:
 
 
 def _hub_files(repository: str) -> tuple[Path, Path]:
+    if "/" in repository and (folder := Path(repository).parent).is_dir():
+        # a slip of the pen, that the hub would be asked about for half a minute when offline
+        raise InputError(f"{repository}: {folder} is here and this is not in it: check the path")
     from huggingface_hub import errors, hf_hub_download
 
     try:
