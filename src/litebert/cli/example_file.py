@@ -39,7 +39,7 @@ def official_examples(
     if path.suffix in SUFFIXES and not is_official(path, tuned.task):
         return None
     if tuned.task not in TASKS:
-        raise InputError(f"{path}: not one of {', '.join(SUFFIXES)}")
+        raise InputError(f"{path}: not one of {', '.join(SUFFIXES)}: convert it, or rename it")
     read = TASKS[tuned.task].read_file
     return read(path, problems, columns, tuned.kind.labels, False).examples
 

@@ -174,8 +174,15 @@ def _fill(head: torch.nn.Module, tensors: dict[str, Tensor], source: str) -> Non
     wanted = {name: tuple(tensor.shape) for name, tensor in head.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if wanted != found:
+        off = [f"{name} is missing" for name in wanted if name not in found]
+        off += [f"{name} is not of it" for name in found if name not in wanted]
+        off += [
+            f"{name} is {found[name]} but should be {shape}"
+            for name, shape in wanted.items()
+            if found.get(name, shape) != shape
+        ]
         raise InputError(
-            f"{source}: the head's weights {found} are not those of its task, {wanted}: save the "
+            f"{source}: the head's weights are not those of its task: {'; '.join(off)}: save the "
             f"model again, or fine-tune it"
         )
     if bad := [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]:

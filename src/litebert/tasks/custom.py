@@ -72,7 +72,8 @@ def custom_dataset(
         examples_of(rows, kind, columns, problems, labels=labels or (), labelled=labelled)
     )
     if not examples:
-        raise InputError(f"{source}: no row of it can be used: {'; '.join(problems.lines())}")
+        found = "; ".join(problems.lines()) or "there is none below its header"
+        raise InputError(f"{source}: no row of it can be used ({found}): mend the file")
     return Dataset(kind, tuple(labels or ()), examples)
 
 
@@ -229,7 +230,9 @@ def _words(value: Any) -> list[str]:
 
 def _known(name: str, numbers: Mapping[str, int]) -> int:
     if name not in numbers:
-        raise UnusableRowError("an unknown label", name)
+        more = ", ..." if len(numbers) > 8 else ""
+        known = ", ".join(list(numbers)[:8]) + more
+        raise UnusableRowError(f"an unknown label (known: {known})", name)
     return numbers[name]
 
 

@@ -106,7 +106,8 @@ def read_glue(path: Path, task: GlueTask, problems: Problems, *, labelled: bool)
         found = "; ".join(problems.lines())
         raise InputError(f"{path}: a submission needs every row, but {found}: mend the file")
     if not examples:
-        raise InputError(f"{path}: no row of it can be used")
+        found = "; ".join(problems.lines()) or "there is none below its header"
+        raise InputError(f"{path}: no row of it can be used ({found}): mend the file")
     return Dataset(task.kind, task.labels, examples)
 
 

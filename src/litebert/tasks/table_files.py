@@ -28,6 +28,8 @@ def read_rows(
     `columns` names the columns of a CSV or TSV file that has no header line. Raises InputError for
     a missing, empty or unreadable file; single bad rows are reported to `problems` and left out.
     """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder: name a file in it")
     if not path.is_file():
         raise InputError(f"{path}: no such file: check the path")
     if path.suffix not in SUFFIXES:
@@ -35,7 +37,7 @@ def read_rows(
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: may not be read: check its permissions")
     if not path.stat().st_size:
-        raise InputError(f"{path}: is empty")
+        raise InputError(f"{path}: is empty: check the path, or write it again")
     if path.suffix == ".parquet":
         yield from _parquet(path)
     elif path.suffix in (".jsonl", ".json"):
