@@ -2,6 +2,8 @@
 
 import copy
 import random
+import sys
+import threading
 from dataclasses import dataclass
 
 import pytest
@@ -10,6 +12,7 @@ import torch
 import litebert
 from litebert.config import ModelConfig
 from litebert.errors import InputError
+from litebert.infer import depth_batching
 from litebert.infer.depth_batching import DepthBatcher
 from litebert.infer.policies import DepthContinuous, LengthSorted, Static
 from litebert.infer.prepare import prepare
@@ -185,6 +188,71 @@ def test_those_that_may_leave_do():
         assert answer.layers == (1 + len(each.tokens) % 2 if leaves else 4)
         expected = alone(model, each, answer.layers)
         assert float((answer.hidden - expected).abs().max()) < 1e-5
+
+
+def test_others_submit_and_cancel_while_one_steps():
+    batcher = DepthBatcher(build(), DepthContinuous(40))
+    numbers, cancelled, found = [], set(), []
+
+    def feed():
+        for place in range(300):
+            numbers.append(batcher.submit(TokenSequence([5 + place % 50], 1)))
+            if place % 3 == 0 and batcher.cancel(numbers[-1]):
+                cancelled.add(numbers[-1])
+
+    feeders = [threading.Thread(target=feed) for _ in range(3)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for feeder in feeders:
+            feeder.start()
+        while any(feeder.is_alive() for feeder in feeders) or len(batcher):
+            found += [answer.number for answer in batcher.step()]
+    finally:
+        sys.setswitchinterval(before)
+        for feeder in feeders:
+            feeder.join()
+    assert len(set(numbers)) == 900
+    assert sorted(found) == sorted({*numbers} - cancelled)
+
+
+def test_requests_that_come_while_others_are_looked_at():
+    batcher = DepthBatcher(build(), Static(100))
+    came = []
+
+    class Layers(int):
+        """As if another thread submitted when the number of layers is compared."""
+
+        def __gt__(self, other):
+            came.append(batcher.submit(TokenSequence([8], 1), depth=1))
+            return int(self) > other
+
+        def __le__(self, other):
+            came.append(batcher.submit(TokenSequence([9], 1), depth=1))
+            return int(self) <= other
+
+    first = batcher.submit(TokenSequence([7], 1))
+    batcher.requests[first].layers = Layers(1)
+    assert [each.number for each in batcher.step()] == [first]
+    assert len(came) >= 2
+    assert [each.number for each in batcher.step()] == came
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_who_is_cancelled_in_the_last_moment_gets_no_answer(monkeypatch, cancelled):
+    batcher = DepthBatcher(build(), Static(100))
+    number = batcher.submit(TokenSequence([7, 8], 2), depth=1)
+    other = batcher.submit(TokenSequence([9], 1), depth=1)
+    joined = depth_batching._joined
+
+    def meanwhile(parts):
+        if cancelled and number in batcher.requests:
+            assert batcher.cancel(number)
+        return joined(parts)
+
+    monkeypatch.setattr(depth_batching, "_joined", meanwhile)
+    assert [each.number for each in batcher.step()] == ([other] if cancelled else [number, other])
+    assert not len(batcher)
 
 
 def test_what_cannot_be_asked():

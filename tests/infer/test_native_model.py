@@ -1,16 +1,15 @@
 """The native pass against the model in PyTorch, on ragged batches, in builds of both widths."""
 
-import copy
-import multiprocessing
-import subprocess
-import sys
-import threading
-from pathlib import Path
+import dataclasses
+import warnings
 
 import pytest
 import torch
+from native_models import in_threads, ragged, random_model
 
 import litebert
+from litebert.errors import InputError
+from litebert.infer import native_model
 from litebert.infer.native import library as native
 from litebert.infer.native.build import build
 from litebert.infer.native_model import NativeModel, has_native_pass
@@ -31,44 +30,21 @@ SHAPES = (
 )
 
 
+@pytest.fixture(autouse=True)
+def threads_beyond_cores(monkeypatch):
+    """Some meet here that would have no core of their own: what they compute is the same."""
+    monkeypatch.setattr(native_model, "_threads", lambda library: torch.get_num_threads())
+
+
 @pytest.fixture(scope="module", params=["own", "narrow", "wide"])
 def library(request, tmp_path_factory):
     """What this processor runs, AVX2, and the widths of AVX-512 in AVX2 instructions."""
     if request.param == "own":
         return native.native_library()
-    if request.param == "narrow" and native.variant_of_processor() == "avx2":
+    if request.param == "narrow" and native.variants_of_processor() == ["avx2"]:
         pytest.skip("that is what this processor runs")
     extra = ("-DLITEBERT_LANES=16",) if request.param == "wide" else ()
     return native.open_library(build("avx2", tmp_path_factory.mktemp("avx2"), extra=extra))
-
-
-def random_model(hidden=48, heads=4, inner=100, activation="gelu_erf", **changes) -> Model:
-    config = litebert.ModelConfig(
-        vocab_size=300, hidden_size=hidden, heads=heads, depth=4, inner_size=inner,
-        activation=activation, initializer_range=0.15, **({"embedding_size": 16} | changes),
-    )  # fmt: skip
-    model = litebert.build(config, seed=3).eval()
-    generator = torch.Generator().manual_seed(4)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.02)
-    return model
-
-
-def ragged(lengths) -> litebert.PackedBatch:
-    draw = torch.Generator().manual_seed(sum(lengths))
-    return litebert.pack(
-        [torch.randint(300, (length,), generator=draw).tolist() for length in lengths]
-    )
-
-
-def in_threads(count, work):
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        return work()
-    finally:
-        torch.set_num_threads(before)
 
 
 @torch.inference_mode()
@@ -119,19 +95,45 @@ def test_an_id_that_no_table_has_is_refused(library, part, number):
 
 
 @torch.inference_mode()
-def test_a_process_on_one_core_answers_too():
-    code = """
-import os, torch, litebert
-from litebert.infer.prepare import prepare
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-torch.set_num_threads(2)
-model = litebert.build(litebert.PRESETS["albert-micro"])
-packed = litebert.pack([[5] * 70, [6] * 9])
-with torch.inference_mode():
-    expected = model(packed).hidden
-    assert (prepare(model, "fp32")(packed).hidden - expected).abs().max() < 1e-5
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lengths": (60,)},
+        {"lengths": (5, 5)},
+        {"lengths": (3, 2)},
+        {"lengths": (5, 4, 0)},
+        {"lengths": (10, -1)},
+        {"lengths": ()},
+        {"segments": torch.zeros(1, dtype=torch.long)},
+        {"positions": torch.zeros(8, dtype=torch.long)},
+        {"tokens": torch.zeros(9, dtype=torch.long, device="meta")},
+        {"segments": torch.zeros(9, dtype=torch.long, device="meta")},
+        {"tokens": torch.zeros(3, 3, dtype=torch.long)},
+    ],
+)
+def test_a_batch_that_disagrees_with_itself_is_refused(changes):
+    packed = dataclasses.replace(ragged((5, 4)), **changes)
+    with pytest.raises(InputError):
+        NativeModel(random_model())(packed)
+
+
+@torch.inference_mode()
+def test_hidden_states_that_are_not_the_layouts_are_refused():
+    answering = NativeModel(random_model())
+    x_TH, layout = answering.embed(ragged((5, 4)))
+    meta = dataclasses.replace(layout, tokens=torch.zeros(9, dtype=torch.long, device="meta"))
+    for hidden, lies, rows in (
+        (x_TH[:8], layout, None),
+        (x_TH[:, :40], layout, None),
+        (x_TH.to("meta"), layout, None),
+        (x_TH, meta, None),
+        (x_TH, layout, torch.zeros(2, dtype=torch.long, device="meta")),
+    ):
+        with pytest.raises(InputError):
+            answering.apply_step(hidden, lies, (0, 0), rows)
+    for first in (x_TH[:, :40], x_TH.to("meta")):
+        with pytest.raises(InputError):
+            answering.pooler(first)
 
 
 @torch.inference_mode()
@@ -202,52 +204,11 @@ def test_rounding_is_off_by_half_a_step_at_most():
     assert (found.weight.abs().amax(1) == 127).all()
 
 
-@torch.inference_mode()
-def test_two_threads_of_a_server_do_not_mix():
-    model = random_model()
-    answering = NativeModel(copy.deepcopy(model))
-    batches = [ragged((n, 40, 3)) for n in range(1, 9)]
-    expected = [model(packed).hidden for packed in batches]
-    wrong = []
-
-    def serve(numbers):
-        with torch.inference_mode():
-            for number in numbers:
-                away = (answering(batches[number]).hidden - expected[number]).abs().max()
-                if away > 1e-5:
-                    wrong.append((number, float(away)))
-
-    servers = [threading.Thread(target=serve, args=([*range(8)] * 5,)) for _ in range(3)]
-    for server in servers:
-        server.start()
-    for server in servers:
-        server.join()
-    assert not wrong
-
-
-def _answer(model, packed, results):
-    with torch.inference_mode():
-        results.put(model(packed).hidden.numpy())
-
-
-@torch.inference_mode()
-def test_a_forked_process_answers_too():
-    answering, packed = NativeModel(random_model()), ragged((40, 90, 3))
-    here = in_threads(2, lambda: answering(packed).hidden)
-    context = multiprocessing.get_context("fork")
-    results = context.SimpleQueue()
-    child = context.Process(target=_answer, args=(answering, packed, results))
-    child.start()
-    found = torch.from_numpy(results.get())
-    child.join(30)
-    assert child.exitcode == 0
-    torch.testing.assert_close(found, here, atol=1e-5, rtol=0)
-
-
 def test_models_that_it_does_not_take_stay_in_pytorch():
     odd = random_model(hidden=45, heads=9)
     assert not has_native_pass(odd)
-    answering = prepare(odd, "int8")
+    with pytest.warns(UserWarning, match="int8"):
+        answering = prepare(odd, "int8")
     assert not isinstance(answering, NativeModel)
     assert arithmetic_of(answering) == "int8"
     with torch.inference_mode():
@@ -267,17 +228,15 @@ def test_windows_are_those_of_the_model(library, radius, full_every, lengths):
     torch.testing.assert_close(found.pooled, expected.pooled, atol=1e-5, rtol=0)
 
 
-def test_without_a_compiler_pytorch_answers_and_it_is_said(monkeypatch, tmp_path):
-    monkeypatch.setattr(native, "SOURCES", tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.warns(UserWarning, match="no C\\+\\+ compiler: no-such-compiler"):
-        assert native.native_library.__wrapped__() is None
-    monkeypatch.setenv("CXX", "false")
-    with pytest.warns(UserWarning, match="false failed"):
-        assert native.native_library.__wrapped__() is None
-    monkeypatch.setattr(native, "variant_of_processor", lambda: None)
-    assert native.native_library.__wrapped__() is None
+def test_int_8_in_pytorch_is_slow_and_it_is_said():
+    with pytest.warns(UserWarning, match="int8 without the native pass is slower") as said:
+        prepare(random_model(hidden=45, heads=9), "int8")
+    assert len(said) == 1
+    assert "\n" not in str(said[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prepare(random_model(hidden=45, heads=9), "fp32")
+        prepare(random_model(), "int8")
 
 
 @torch.inference_mode()
@@ -328,49 +287,3 @@ def test_a_nan_is_seen(library, precision, where):
     else:
         assert found.hidden.isnan().all()
         assert found.pooled.isnan().all()
-
-
-PROCESS = """
-import ctypes, os, sys, threading, torch
-sys.path.insert(0, {tests!r})
-from infer.test_native_model import NativeModel, random_model, ragged
-from litebert.infer.native.library import Request
-# PyTorch's own threads do not outlive a fork and end its children badly
-torch.set_num_threads(1)
-torch.get_num_threads = lambda: 3
-answering, packed = NativeModel(random_model()), ragged((200, 90, 3))
-def answer():
-    with torch.inference_mode():
-        return answering(packed).hidden
-answer()
-# the call alone: operations of PyTorch abort where the process ends meanwhile
-config = answering.config
-given = torch.randn(293, config.hidden_size)
-out = torch.empty_like(given)
-request = Request(
-    from_=given.data_ptr(), x=out.data_ptr(), hidden=config.hidden_size,
-    heads=config.heads, sequences=3, offsets=packed.offsets.data_ptr(),
-)
-steps = answering._steps_of(((0, 0, -1),) * 4)
-def serve():
-    while True:
-        assert not answering._library.litebert_pass(32, ctypes.byref(request), steps, 4, 3)
-server = threading.Thread(target=serve, daemon=True)
-server.start()
-for asks in (False, True, False, True):
-    child = os.fork()
-    if not child:
-        if asks:
-            assert answer().isfinite().all()
-        sys.exit(7)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-assert server.is_alive()
-print("done")
-"""
-
-
-def test_processes_that_fork_or_end_while_it_works():
-    code = PROCESS.format(tests=str(Path(__file__).parents[1]))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "done\n"

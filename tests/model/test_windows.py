@@ -3,6 +3,8 @@
 import pytest
 import torch
 from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import litebert
 from litebert.config import ModelConfig
@@ -19,7 +21,7 @@ SHAPE = ModelConfig(
 
 
 @pytest.mark.parametrize("radius", [1, 3, 8, 50])
-@pytest.mark.parametrize("lengths", [(1,), (7,), (40, 1, 16, 33), (64, 64)])
+@pytest.mark.parametrize("lengths", [(1,), (7,), (40, 1, 16, 33), (4, 9, 2, 51, 5, 52), (64, 64)])
 def test_windows_are_a_dense_mask(radius, lengths):
     generator = torch.Generator().manual_seed(radius)
     packed = litebert.pack([[5] * length for length in lengths])
@@ -38,6 +40,28 @@ def test_a_window_over_everything_is_full_attention():
     packed = litebert.pack([[5] * 20, [6] * 9])
     qkv = torch.randn(29, 3, 2, 8, generator=torch.Generator().manual_seed(1))
     assert_close(window_attention(qkv, packed, 20), attend(qkv, packed), atol=1e-6, rtol=1e-5)
+
+
+class Largest(TorchDispatchMode):
+    """Elements of the largest tensor that is made."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        sizes = [each.numel() for each in tree_leaves(made) if isinstance(each, torch.Tensor)]
+        self.elements = max(self.elements, *sizes, 0)
+        return made
+
+
+@pytest.mark.parametrize("more", [(), (1500,)])
+def test_short_sequences_are_not_filled_up_to_a_wide_window(more):
+    packed = litebert.pack([[5] * length for length in (*[8] * 64, *more)])
+    qkv = torch.randn(len(packed.tokens), 3, 1, 4)
+    with torch.inference_mode(), Largest() as largest:
+        window_attention(qkv, packed, 512)
+    # the long one has two rows of 1024 queries and 2049 keys
+    assert largest.elements <= (2 * 1024 * 2049 if more else 64 * 8 * 3 * 4)
 
 
 def test_layers_in_turn():

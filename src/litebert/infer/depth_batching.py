@@ -11,6 +11,7 @@ arXiv 2608.09444, who do it for decoders). Models whose layers differ are steppe
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 import torch
@@ -80,7 +81,8 @@ class Answer:
 class DepthBatcher:
     """Takes requests at any time and moves those that a policy chooses one layer on, a call each.
 
-    An answer does not depend on which other requests were under way, but for rounding.
+    An answer does not depend on which other requests were under way, but for rounding. `submit` and
+    `cancel` may be called from other threads while one steps.
     """
 
     def __init__(
@@ -95,7 +97,7 @@ class DepthBatcher:
             raise InputError("windows differ from layer to layer, and here layers go together")
         self.model, self.policy, self.leave, self.clock = model, policy, leave, clock
         self.requests: dict[int, Request] = {}
-        self._count = 0
+        self._numbers = count(1)
         self._layers = model.layers(None)
         self._device = model.embeddings.tokens.weight.device
         # of the last step: whom it took, how they lay, and what it left
@@ -113,9 +115,9 @@ class DepthBatcher:
         if not 1 <= len(sequence.tokens) <= limit:
             raise InputError(f"{len(sequence.tokens)} tokens: the model reads 1 to {limit}")
         layers = len(self.model.layers(depth))
-        self._count += 1
-        self.requests[self._count] = Request(self._count, sequence, layers, may_leave, self.clock())
-        return self._count
+        number = next(self._numbers)
+        self.requests[number] = Request(number, sequence, layers, may_leave, self.clock())
+        return number
 
     def cancel(self, number: int) -> bool:
         """Drop a request; False when it is not under way, being answered already for instance."""
@@ -127,7 +129,7 @@ class DepthBatcher:
     @torch.inference_mode()
     def step(self) -> list[Answer]:
         """Move the chosen requests one layer on and return those that are at their end."""
-        waiting = [each for each in self.requests.values() if each.done < each.layers]
+        waiting = [each for each in list(self.requests.values()) if each.done < each.layers]
         chosen = self.policy.choose(waiting, self.clock())
         if not chosen:
             return self._finished([])
@@ -183,7 +185,7 @@ class DepthBatcher:
         # of all: after a step that failed behind its block some are still here
         ended = [
             each
-            for each in self.requests.values()
+            for each in list(self.requests.values())
             if each.done >= each.layers or each.number in left
         ]
         now = self.clock()
@@ -192,9 +194,8 @@ class DepthBatcher:
             Answer(each.number, _joined([each.hidden]), each.done, now - each.arrival)
             for each in ended
         ]
-        for each in ended:
-            del self.requests[each.number]
-        return answers
+        # whom another thread cancelled meanwhile gets none
+        return [each for each in answers if self.requests.pop(each.number, None) is not None]
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

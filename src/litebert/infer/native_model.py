@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from litebert.errors import InputError
 from litebert.hardware import precision_of
 from litebert.infer.native.library import Request, Step, native_library
 from litebert.infer.native_layers import NativeLayers
@@ -37,9 +38,11 @@ class NativePooler(nn.Module):
     def __init__(self, pooler: Pooler, layers: NativeLayers):
         super().__init__()
         self._library, self._width = layers.library, pooler.dense.out_features
+        self._inputs = pooler.dense.in_features
         self._product = layers.product(pooler.dense, 32)
 
     def forward(self, first_BH: Tensor) -> Tensor:
+        _check_rows(first_BH, len(first_BH), self._inputs)
         first_BH = first_BH.detach().float().contiguous()
         pooled = torch.empty(len(first_BH), self._width, dtype=torch.float32, device="cpu")
         failed = self._library.litebert_pool(
@@ -47,7 +50,7 @@ class NativePooler(nn.Module):
             first_BH.data_ptr(),
             len(first_BH),
             pooled.data_ptr(),
-            torch.get_num_threads(),
+            _threads(self._library),
         )
         _check(failed)
         return pooled
@@ -101,22 +104,22 @@ class NativeModel(Model):
     def embed(self, packed: PackedBatch) -> tuple[Tensor, PackedBatch]:
         """What the first layer gets, (T, H) fp32, and the batch.
 
-        Raises InputError for sequences longer than max_positions, IndexError for unknown ids.
+        Raises InputError for sequences longer than max_positions and for ids that are not as many
+        as `lengths` says or not on the CPU, IndexError for unknown ids.
         """
+        tokens = _tokens_of(packed)
         self.check_lengths(packed)
-        x_TH = torch.empty(
-            len(packed.tokens), self.config.hidden_size, dtype=torch.float32, device="cpu"
-        )
-        ids = [
-            each.to(torch.int64).contiguous()
-            for each in (packed.tokens, packed.segments, packed.positions)
-        ]
+        ids = (packed.tokens, packed.segments, packed.positions)
+        for each in ids:
+            _check_rows(each, tokens)
+        ids = [each.to(torch.int64).contiguous() for each in ids]
+        x_TH = torch.empty(tokens, self.config.hidden_size, dtype=torch.float32, device="cpu")
         failed = self._library.litebert_embed(
             ctypes.byref(self._tables),
             *(each.data_ptr() for each in ids),
-            len(x_TH),
+            tokens,
             x_TH.data_ptr(),
-            torch.get_num_threads(),
+            _threads(self._library),
         )
         if failed == 2:
             raise IndexError("an id of a token, segment or position that the model does not have")
@@ -153,7 +156,8 @@ class NativeModel(Model):
     ) -> Tensor:
         """One application of a block, (T, H) to (T, H), or to (R, H) for `rows` (R,) of it.
 
-        With `radius` it attends in windows.
+        With `radius` it attends in windows. Raises InputError for hidden states that are not those
+        of `layout` or not on the CPU, IndexError for rows that are not there.
         """
         return self._pass(x_TH, layout, (_numbers(step, radius),), rows)
 
@@ -164,7 +168,10 @@ class NativeModel(Model):
         steps: tuple[_Numbers, ...],
         rows: Tensor | None,
     ) -> Tensor:
+        _check_rows(x_TH, _tokens_of(layout), self.config.hidden_size)
         offsets = layout.offsets.contiguous()
+        if rows is not None:
+            _check_rows(rows, len(rows))
         wanted = None if rows is None else rows.to(torch.int64).contiguous()
         if wanted is not None and len(wanted) and not 0 <= wanted.min() <= wanted.max() < len(x_TH):
             raise IndexError(f"rows of {len(x_TH)} are asked for that are not there")
@@ -187,7 +194,7 @@ class NativeModel(Model):
             ctypes.byref(request),
             self._steps_of(steps),
             len(steps),
-            torch.get_num_threads(),
+            _threads(self._library),
         )
         _check(failed)
         return x_TH if wanted is None else x_TH[: len(wanted)]
@@ -195,6 +202,28 @@ class NativeModel(Model):
 
 def _numbers(step: tuple[int, int], radius: int | None) -> _Numbers:
     return *step, -1 if radius is None else radius
+
+
+def _threads(library: ctypes.CDLL) -> int:
+    """As many as PyTorch takes, but no more than there are cores for."""
+    return library.litebert_threads(torch.get_num_threads())
+
+
+def _tokens_of(layout: Layout) -> int:
+    """How many rows a layout is of. Raises InputError for one that is of no use here."""
+    if layout.device.type != "cpu":
+        raise InputError(f"a batch on {layout.device}: the native pass answers on the CPU")
+    if min(layout.lengths, default=0) < 1:
+        raise InputError("a batch of no sequences, or with one of no tokens")
+    return sum(layout.lengths)
+
+
+def _check_rows(given: Tensor, *shape: int) -> None:
+    """Raises InputError for a tensor that ends early, or is where the native pass cannot read."""
+    if given.shape != shape or given.device.type != "cpu":
+        raise InputError(
+            f"a tensor is {tuple(given.shape)} on {given.device}: the batch needs {shape} on cpu"
+        )
 
 
 def _check(failed: int) -> None:

@@ -1,5 +1,6 @@
 """Prepares a model for answers: its arithmetic chosen, its weights cast or laid out once."""
 
+import warnings
 from pathlib import Path
 from typing import Literal
 
@@ -31,8 +32,8 @@ def prepare(
     In int8 inputs are smoothed as `smoothing` says, or litebert quantize in the model's `source`.
 
     On CPUs blocks run in the native pass where there is one; elsewhere weights are cast once and
-    PyTorch multiplies them, on a GPU in bf16 through CUDA graphs where batches are small. Raises
-    InputError for int8 on a GPU.
+    PyTorch multiplies them, on a GPU in bf16 through CUDA graphs where batches are small. int8 is
+    slow there, which is warned of. Raises InputError for int8 on a GPU.
     """
     device = model.embeddings.tokens.weight.device
     if precision == "int8":
@@ -46,6 +47,12 @@ def prepare(
     model.eval()
     if has_native_pass(model):
         return NativeModel(model)
+    if precision == "int8":
+        warnings.warn(
+            "int8 without the native pass is slower than bf16 or fp32: take precision=auto "
+            "(the pass needs x86-64 Linux, AVX2, a C++ compiler and an even head size)",
+            stacklevel=2,
+        )
     with torch.no_grad():
         for layer in model.modules():
             if isinstance(layer, Linear):

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from litebert.errors import InputError
+from litebert.model.attention import attend
 from litebert.model.packed import Layout
 
 
@@ -46,8 +47,29 @@ def window_attention(
 ) -> Tensor:
     """Attention to neighbours and [CLS], (T, 3, N, D) to (T, N, D), in time linear in T.
 
-    Queries go in rows of 2 x radius neighbours, which share the keys around them.
+    Sequences whose tokens all see each other attend in full: rows would be wider than they are.
     """
+    lengths = torch.tensor(layout.lengths)
+    short = lengths <= radius + 1
+    if short.all():
+        return attend(qkv_T3ND, layout, dropout=dropout)
+    if not short.any():
+        return _attend_in_rows(qkv_T3ND, layout, radius, dropout)
+    # tokens of long ones first
+    order = short.repeat_interleave(lengths).argsort(stable=True).to(layout.device)
+    long, full = (
+        Layout(lengths=tuple(lengths[which].tolist()), device=layout.device)
+        for which in (~short, short)
+    )
+    in_rows, in_full = qkv_T3ND.index_select(0, order).split([sum(long.lengths), sum(full.lengths)])
+    attended = torch.cat(
+        [_attend_in_rows(in_rows, long, radius, dropout), attend(in_full, full, dropout=dropout)]
+    )
+    return torch.empty_like(attended).index_copy(0, order, attended)
+
+
+def _attend_in_rows(qkv_T3ND: Tensor, layout: Layout, radius: int, dropout: float) -> Tensor:
+    """`window_attention` with queries in rows of 2 x radius neighbours, which share their keys."""
     places, real = _rows(layout, radius)
     q, k, v = qkv_T3ND.unbind(1)
     queries = 2 * radius

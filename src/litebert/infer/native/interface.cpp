@@ -69,6 +69,9 @@ void litebert_lay(int64_t bits, const void *weights, int64_t in, int64_t out, vo
     });
 }
 
+// How many of so many threads have a core each: what to give the following.
+int64_t litebert_threads(int64_t wanted) { return threads_on_cores(wanted); }
+
 // All of the following: 0, or 1 without enough memory or threads.
 
 int litebert_pass(int64_t bits, const Request *request, const Step *steps, int64_t layers,

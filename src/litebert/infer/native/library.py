@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from litebert.hardware import processor_flags
-from litebert.infer.native.build import SOURCES, VARIANTS, build, library_name
+from litebert.infer.native.build import SOURCES, VARIANTS, build, is_whole, library_name
 
 # The kernel's names for some of what compilers call otherwise.
 _KERNEL = {"avx512vnni": "avx512_vnni", "avx512bf16": "avx512_bf16"}
@@ -96,6 +96,7 @@ def open_library(path: Path) -> ctypes.CDLL:
     library.litebert_laid_bytes.restype = c_int64
     library.litebert_lay.argtypes = [c_int64, c_void_p, c_int64, c_int64, c_void_p]
     library.litebert_lay.restype = None
+    library.litebert_threads.argtypes, library.litebert_threads.restype = [c_int64], c_int64
     library.litebert_pass.argtypes = [c_int64, POINTER(Request), POINTER(Step), c_int64, c_int64]
     library.litebert_pass.restype = c_int
     library.litebert_embed.argtypes = [
@@ -114,27 +115,26 @@ def native_library() -> ctypes.CDLL | None:
 
     Linux on x86-64 with AVX2 and more; anything else computes in PyTorch.
     """
-    variant = variant_of_processor()
-    if variant is None:
-        return None
-    reasons = []
-    for place in (SOURCES, _cache):
-        try:
-            return _found_or_built(variant, place() if callable(place) else place)
-        except (OSError, RuntimeError) as error:
-            reasons.append(str(error))
-    warnings.warn(f"answers come from PyTorch, more slowly: {reasons[-1]}", stacklevel=2)
+    reason = None
+    for variant in variants_of_processor():
+        for place in (SOURCES, _cache):
+            try:
+                return _found_or_built(variant, place() if callable(place) else place)
+            except (OSError, RuntimeError) as error:
+                reason = error
+    if reason is not None:
+        warnings.warn(f"answers come from PyTorch, more slowly: {reason}", stacklevel=2)
     return None
 
 
 def _found_or_built(variant: str, place: Path) -> ctypes.CDLL:
     """Raises OSError or RuntimeError where a library can be neither opened nor built."""
     built = place / library_name(variant)
-    if built.is_file():
-        try:
+    try:
+        if is_whole(built):
             return open_library(built)
-        except OSError:  # made for another C library: built again, here or elsewhere
-            pass
+    except OSError:  # absent, or made for another C library: built here or elsewhere
+        pass
     return open_library(build(variant, place))
 
 
@@ -142,16 +142,13 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "litebert"
 
 
-def variant_of_processor() -> str | None:
-    """The best variant that this processor can run, or None."""
+def variants_of_processor() -> list[str]:
+    """The variants that this processor can run, the best one first."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
-        return None
+        return []
     flags = processor_flags()
-    return next(
-        (
-            name
-            for name, needed in VARIANTS.items()
-            if flags.issuperset(_KERNEL.get(flag, flag) for flag in needed)
-        ),
-        None,
-    )
+    return [
+        name
+        for name, needed in VARIANTS.items()
+        if flags.issuperset(_KERNEL.get(flag, flag) for flag in needed)
+    ]

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <functional>
@@ -15,7 +16,48 @@
 
 #include "simd.h"
 
+// Of the OpenMP that computes for PyTorch; null where there is none.
+extern "C" {
+__attribute__((weak)) int omp_get_proc_bind();
+__attribute__((weak)) int omp_get_num_places();
+__attribute__((weak)) int omp_get_place_num_procs(int place);
+__attribute__((weak)) void omp_get_place_proc_ids(int place, int *cores);
+}
+
 namespace litebert {
+
+// Cores that OpenMP binds threads to, the caller to the first of them; none where it binds nobody.
+inline const cpu_set_t &bound_cores() {
+    static const cpu_set_t found = [] {
+        cpu_set_t cores;
+        CPU_ZERO(&cores);
+        if (!omp_get_proc_bind || !omp_get_num_places || !omp_get_place_num_procs ||
+            !omp_get_place_proc_ids || !omp_get_proc_bind())
+            return cores;
+        for (int place = 0; place < omp_get_num_places(); place++) {
+            std::vector<int> ids(omp_get_place_num_procs(place));
+            omp_get_place_proc_ids(place, ids.data());
+            for (int id : ids) CPU_SET(id, &cores);
+        }
+        return cores;
+    }();
+    return found;
+}
+
+// Cores that the caller may use, or could before OpenMP bound it; none where they are not known.
+inline cpu_set_t cores_of_caller() {
+    cpu_set_t cores;
+    if (sched_getaffinity(0, sizeof cores, &cores)) CPU_ZERO(&cores);
+    CPU_OR(&cores, &cores, &bound_cores());
+    return cores;
+}
+
+// So many threads, but no more than cores: they wait for each other, and one without a core of its
+// own takes milliseconds to come.
+inline int64_t threads_on_cores(int64_t wanted) {
+    const cpu_set_t cores = cores_of_caller();
+    return std::min<int64_t>(wanted, CPU_COUNT(&cores) ? CPU_COUNT(&cores) : wanted);
+}
 
 // Turns of waiting before a thread lets others have its core: a tenth of a millisecond or less.
 constexpr int SPINS = 2000;
@@ -92,8 +134,8 @@ class Team {
     void leave_to_caller(int core) {
         if (core == callers_) return;
         callers_ = core;
-        cpu_set_t cores;
-        if (core < 0 || sched_getaffinity(0, sizeof cores, &cores) || CPU_COUNT(&cores) < 2) return;
+        cpu_set_t cores = cores_of_caller();
+        if (core < 0 || CPU_COUNT(&cores) < 2) return;
         CPU_CLR(core, &cores);
         for (std::thread &thread : threads_)
             pthread_setaffinity_np(thread.native_handle(), sizeof cores, &cores);
