@@ -7,7 +7,7 @@ import pytest
 from litebert.errors import InputError
 from litebert.tasks.columns import Columns
 from litebert.tasks.conll import read_conll
-from litebert.tasks.glue import GLUE, read_glue, submission
+from litebert.tasks.glue import GLUE, has_columns_of, read_glue, submission
 from litebert.tasks.problems import Problems
 from litebert.tasks.race import level_of, read_race
 from litebert.tasks.registry import task_of
@@ -52,6 +52,26 @@ def test_glue_columns_are_the_right_ones():
     assert (entailed.examples[0].label, entailed.labels[1]) == (1, "not_entailment")
     scores = read_glue(SHARED / "glue/STS-B/dev.tsv", GLUE["sts-b"], Problems(), labelled=True)
     assert 0 <= min(e.label for e in scores.examples) <= max(e.label for e in scores.examples) <= 5
+
+
+def test_a_bad_row_is_left_out_but_of_a_submission(tmp_path):
+    path = tmp_path / "test.tsv"
+    path.write_bytes(b"index\tsentence\n0\tgood\n1\tb\xe9d\n2\tfair\n")
+    problems = Problems()
+    data = read_glue(path, GLUE["sst-2"], problems, labelled=False)
+    assert [example.id for example in data.examples] == ["0", "2"]
+    assert "test.tsv:3" in problems.lines()[0]
+    with pytest.raises(InputError, match="a submission needs every row"):
+        read_glue(path, GLUE["sst-2"], Problems(), labelled=False, complete=True)
+
+
+def test_a_users_own_tsv_is_told_from_the_tasks_by_its_columns(tmp_path):
+    for number, (header, official) in enumerate(
+        [("index\tsentence", True), ("text", False), ("text\tlabel", False)]
+    ):
+        path = tmp_path / f"{number}.tsv"
+        path.write_text(f"{header}\n")
+        assert has_columns_of(path, GLUE["sst-2"]) == official
 
 
 def test_submission_of_a_test_file(tmp_path):

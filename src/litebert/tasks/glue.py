@@ -93,16 +93,19 @@ _SUBMISSIONS = {
 }
 
 
-def read_glue(path: Path, task: GlueTask, problems: Problems, *, labelled: bool) -> Dataset:
+def read_glue(
+    path: Path, task: GlueTask, problems: Problems, *, labelled: bool, complete: bool = False
+) -> Dataset:
     """One TSV file of a GLUE task; a test file's rows have no labels (`labelled` False).
 
-    Raises InputError when a column is missing; rows with unknown labels go to `problems`.
+    Rows that cannot be used go to `problems`. Raises InputError when a column is missing, and for
+    any such row where the file has to be `complete`, as a submission's has.
     """
     columns = task.header if labelled else None
     before = sum(problems.counts.values())
     rows = read_rows(path, problems, columns=columns)
     examples = list(_examples(rows, task, problems, labelled=labelled))
-    if not labelled and sum(problems.counts.values()) > before:
+    if complete and sum(problems.counts.values()) > before:
         found = "; ".join(problems.lines())
         raise InputError(f"{path}: a submission needs every row, but {found}: mend the file")
     if not examples:

@@ -64,7 +64,7 @@ def _glue(name: str, task: GlueTask) -> Task:
             read_glue(folder / "train.tsv", task, problems, labelled=True),
             dev,
             {
-                path: read_glue(path, task, problems, labelled=False)
+                path: read_glue(path, task, problems, labelled=False, complete=True)
                 for path in tests
                 if path.is_file()
             },
