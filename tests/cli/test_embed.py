@@ -1,9 +1,13 @@
 """`litebert embed` from the command line: vectors as the engine gives them, bad input refused."""
 
+import contextlib
 import io
 import json
+import os
+import pty
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -59,6 +63,29 @@ def test_a_text_that_is_cut_is_said(model, tmp_path, capsys):
     (tmp_path / "long.txt").write_text(" ".join(WORDS) + "\n")
     assert main(["embed", str(model), str(tmp_path / "long.txt")]) == 0
     assert "warning: 1 texts are cut to 32 tokens" in capsys.readouterr().err
+
+
+def test_results_go_to_standard_output_beside_a_bar(model, tmp_path):
+    (tmp_path / "a.txt").write_text("w1\n" * 300)
+    seen, terminal = pty.openpty()
+    done = subprocess.Popen(
+        [sys.executable, "-m", "litebert", "embed", model, tmp_path / "a.txt"],
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        env=os.environ | {"TERM": "xterm"},
+    )
+    os.close(terminal)
+    shown, found = b"", []
+    reader = threading.Thread(target=lambda: found.append(done.stdout.read()))
+    reader.start()
+    with contextlib.suppress(OSError):  # what a terminal ends with
+        while piece := os.read(seen, 4096):
+            shown += piece
+    reader.join()
+    assert done.wait() == 0
+    assert len(found[0].splitlines()) == 300
+    assert b"300 rows" in shown
+    assert b"[0." not in shown
 
 
 def test_a_full_disk_is_said(model, tmp_path):

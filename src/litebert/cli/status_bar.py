@@ -25,6 +25,8 @@ class StatusBar:
             TimeRemainingColumn(),
             TextColumn("{task.fields[state]}"),
             console=self.console,
+            # else results would go where the bar is
+            redirect_stdout=False,
             disable=disable or not self.console.is_terminal,
         )
         self.task = self.bar.add_task(title, total=1.0, state="starting")
