@@ -1,5 +1,6 @@
 """The native pass against the model in PyTorch, on ragged batches, in builds of both widths."""
 
+import copy
 import dataclasses
 import warnings
 
@@ -64,6 +65,19 @@ def test_fp32_is_the_model(library, shape, lengths):
             few = in_threads(threads, lambda depth=depth: answering(packed, depth, wanted=wanted))
             torch.testing.assert_close(few.hidden, asked.hidden, atol=1e-5, rtol=0)
             torch.testing.assert_close(few.pooled, asked.pooled, atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("radius", [None, 8])
+@pytest.mark.parametrize("wanted", [[0, 300, 302], [5, 5, 391, 301], [299], list(range(392))])
+def test_wanted_rows_are_those_of_the_whole(library, radius, wanted):
+    model = random_model(hidden=120, heads=3)
+    answering, packed = NativeModel(copy.deepcopy(model), library), ragged((300, 2, 90))
+    x_TH, layout = answering.embed(packed)
+    rows = torch.tensor(wanted)
+    expected = model.apply_step(x_TH, layout, (0, 0), radius=radius)[rows]
+    found = answering.apply_step(x_TH, layout, (0, 0), rows, radius=radius)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 @torch.inference_mode()

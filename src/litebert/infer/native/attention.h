@@ -133,10 +133,10 @@ struct Sight {
     }
 };
 
-// The next queries from `first` on; in windows the first token, which sees all, comes alone.
-inline Sight sight_from(int64_t first, int64_t length, int64_t radius) {
+// The next of so many queries from `first` on; in windows the first token, which sees all, comes alone.
+inline Sight sight_from(int64_t first, int64_t queries, int64_t length, int64_t radius) {
     if (radius >= 0 && first == 0) return {0, 1, 0, length, -1};
-    const int64_t count = std::min(QUERIES, length - first);
+    const int64_t count = std::min(QUERIES, queries - first);
     if (radius < 0) return {first, count, 0, length, radius};
     const int64_t begin = std::max<int64_t>(0, first - radius) / PANEL * PANEL;
     return {first, count, begin, std::min(length, first + count + radius), radius};
@@ -158,12 +158,12 @@ float shares_of(const float *scores, int64_t columns, float highest, float scale
 }
 
 // Query, key and value of one head of one sequence: (length, size) each, `size` a multiple of
-// Kind::NUMBERS. Writes softmax(q k^T / sqrt(size)) v to `out`, `width` floats a row. With a radius
-// tokens see their neighbours and the first token, and that one sees all.
+// Kind::NUMBERS. Writes softmax(q k^T / sqrt(size)) v of the first `queries` of them to `out`, `width`
+// floats a row. With a radius tokens see their neighbours and the first token, and that one sees all.
 template <class Kind>
 void attend_head(const typename Kind::Number *query, const typename Kind::Number *key,
-                 const typename Kind::Number *value, int64_t size, int64_t length, int64_t radius,
-                 float *out, int64_t width, AttentionSpace<Kind> &space) {
+                 const typename Kind::Number *value, int64_t size, int64_t length, int64_t queries,
+                 int64_t radius, float *out, int64_t width, AttentionSpace<Kind> &space) {
     typedef typename Kind::Number Number;
     const int64_t steps = steps_of<Kind>(size), value_steps = steps_of<Kind>(length);
     lay_keys<Kind>(key, size, length, space.keys.data());
@@ -171,8 +171,8 @@ void attend_head(const typename Kind::Number *query, const typename Kind::Number
     for (int64_t i = 0; i < size; i++) space.first[i] = as_float(value[i]);
     const float scale = 1.0f / std::sqrt(static_cast<float>(size));
     Sight sight;
-    for (int64_t first = 0; first < length; first += sight.count) {
-        sight = sight_from(first, length, radius);
+    for (int64_t first = 0; first < queries; first += sight.count) {
+        sight = sight_from(first, queries, length, radius);
         const int64_t columns = up_to(sight.end - sight.begin, PANEL);
         const char *rows = reinterpret_cast<const char *>(query + first * size);
         auto score = [&](int64_t panel, auto put_scores) {

@@ -117,9 +117,9 @@ template <class Dense, class Attend> class Pass {
                 project(part, count, first, steps->attention->qkv);
             });
             for (int64_t layer = 0; layer < layers; layer++) {
-                attend(request, steps[layer].radius, spaces_[thread], next_head);
-                meeting.wait();
                 const bool ends = layer + 1 == layers;
+                attend(request, steps[layer].radius, ends, spaces_[thread], next_head);
+                meeting.wait();
                 int64_t rows = tokens;
                 if (!thread) next_head = 0, next_chunk = 0;
                 if (ends && request.wanted) {
@@ -160,6 +160,12 @@ template <class Dense, class Attend> class Pass {
         std::stable_sort(order_.begin(), order_.end(), [&](int64_t a, int64_t b) {
             return at[a + 1] - at[a] > at[b + 1] - at[b];
         });
+        queries_.assign(request.sequences, 0);
+        for (int64_t i = 0; i < request.wanted_count; i++) {
+            const int64_t row = request.wanted[i];
+            const int64_t sequence = std::upper_bound(at, at + request.sequences, row) - at - 1;
+            queries_[sequence] = std::max(queries_[sequence], row - at[sequence] + 1);
+        }
         while (spaces_.size() < static_cast<size_t>(threads)) {
             spaces_.push_back(std::make_unique<AttentionSpace<Attend>>());
             works_.push_back(std::make_unique<Workspace>());
@@ -191,16 +197,19 @@ template <class Dense, class Attend> class Pass {
         }
     }
 
-    void attend(const Request &request, int64_t radius,
+    // At the end no further than the last query of a sequence whose row is wanted.
+    void attend(const Request &request, int64_t radius, bool ends,
                 std::unique_ptr<AttentionSpace<Attend>> &space, std::atomic<int64_t> &next) {
         const int64_t heads = request.heads;
         for (int64_t i; (i = next.fetch_add(1)) < heads * request.sequences;) {
             const int64_t sequence = order_[i / heads], first = request.offsets[sequence];
             const int64_t head = i % heads, length = request.offsets[sequence + 1] - first;
+            const int64_t queries = ends && request.wanted ? queries_[sequence] : length;
+            if (!queries) continue;
             const Number *query = plane(head) + first * size_;
             const Number *key = plane(heads + head) + first * size_;
             const Number *value = plane(2 * heads + head) + first * size_;
-            attend_head<Attend>(query, key, value, size_, length, radius,
+            attend_head<Attend>(query, key, value, size_, length, queries, radius,
                                 attended_ + first * hidden_ + head * size_, hidden_, *space);
         }
     }
@@ -300,6 +309,7 @@ template <class Dense, class Attend> class Pass {
     int64_t tokens_ = 0, hidden_ = 0, size_ = 0, outer_width_ = 0, inner_width_ = 0;
     Space qkv_space_, attended_space_, taken_space_;
     std::vector<int64_t> order_;
+    std::vector<int64_t> queries_;  // of each sequence, up to the last one that is wanted
     std::vector<int64_t> places_;  // of vectors of columns in a token's planes, -1 for several heads
     std::vector<std::unique_ptr<AttentionSpace<Attend>>> spaces_;
     std::vector<std::unique_ptr<Workspace>> works_;
