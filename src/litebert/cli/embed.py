@@ -65,7 +65,7 @@ def main(argv: list[str]) -> int:
         check_writable(settings.output)
     texts = _texts(settings)
     engine = Engine.load(settings.model, precision=settings.precision, device=settings.device)
-    total = 1 if settings.file == "-" else most_rows(Path(settings.file))
+    total = None if settings.file == "-" else most_rows(Path(settings.file))
     kept, count = [], 0
     with RowProgress("embed", total, to_terminal=settings.output is None) as progress:
         while chunk := list(islice(texts, 1 if settings.file == "-" else CHUNK)):

@@ -93,11 +93,11 @@ def main(argv: list[str]) -> int:
 
 def _examples(
     settings: Settings, tuned: FineTuned, problems: Problems
-) -> tuple[Iterable[Example], int]:
-    """What is asked, and how many of it there are at most."""
+) -> tuple[Iterable[Example], int | None]:
+    """What is asked, and how many of it there are at most, where that is known."""
     kind, columns = tuned.kind, columns_of(settings.model, settings.columns)
     if settings.file == "-":
-        rows, total = read_json_lines(sys.stdin.buffer, "standard input", problems), 1
+        rows, total = read_json_lines(sys.stdin.buffer, "standard input", problems), None
     else:
         path = Path(settings.file)
         official = official_examples(path, tuned, columns, problems)
