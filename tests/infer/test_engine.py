@@ -1,5 +1,6 @@
 """The engine against the model it was loaded from."""
 
+import pickle
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
@@ -234,6 +235,11 @@ def test_pairs_and_single_texts_are_not_mistaken(tmp_path):
     single = Engine.load(tuned(tmp_path / "b", "classification", pairs=False))
     with pytest.raises(InputError, match="text 1: a pair, and the model reads single texts"):
         single.predict([("w1", "w2")])
+
+
+def test_an_engine_that_is_pickled_says_what_to_do(pretrained):
+    with pytest.raises(TypeError, match="load one in each process"):
+        pickle.dumps(Engine.load(pretrained))
 
 
 def test_nothing_asked_is_nothing_answered(tmp_path):

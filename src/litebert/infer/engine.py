@@ -57,6 +57,9 @@ class Engine:
         if tuned:
             tuned.model.eval().encoder = self.model
 
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError("an engine is neither pickled nor copied: load one in each process")
+
     @classmethod
     def load(
         cls,
