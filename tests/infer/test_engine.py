@@ -237,6 +237,17 @@ def test_pairs_and_single_texts_are_not_mistaken(tmp_path):
         single.predict([("w1", "w2")])
 
 
+def test_early_answers_of_a_model_from_nowhere(tmp_path, monkeypatch):
+    place = tuned(tmp_path, "classification")
+    save_exits(place)
+    found = load_task_model(place)
+    # what lies in the folder one happens to be in is of another model
+    monkeypatch.chdir(place)
+    engine = Engine(found.model.encoder, found.tokenizer, tuned=found, precision="fp32")
+    with pytest.raises(InputError, match=r"take Engine\.load"):
+        engine.predict(TEXTS, early=True)
+
+
 def test_an_engine_that_is_pickled_says_what_to_do(pretrained):
     with pytest.raises(TypeError, match="load one in each process"):
         pickle.dumps(Engine.load(pretrained))

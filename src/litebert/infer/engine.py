@@ -191,7 +191,9 @@ class Engine:
     @cached_property
     def _early(self) -> EarlyAnswers:
         assert self.tuned is not None
-        return EarlyAnswers(self.tuned, self._source or "")
+        if self._source is None:
+            raise InputError("early answers lie beside a model's weights: take Engine.load")
+        return EarlyAnswers(self.tuned, self._source)
 
     def _check_weights(self, part: str, what: str) -> None:
         if any(name.startswith(f"{part}.") for name in self.model.fresh_weights):
