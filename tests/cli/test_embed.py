@@ -99,7 +99,7 @@ def test_a_full_disk_is_said(model, tmp_path):
             check=False,
         )
     assert done.returncode == 2
-    assert done.stderr == "litebert embed: standard output: the disk is full: make room\n"
+    assert done.stderr == "litebert embed: the disk is full: make room\n"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ Exit code 0 for success, 2 for wrong usage or bad input (one line that says what
 do), 1 for a fault of ours, 128 + signal number when a signal stopped a run.
 """
 
-import contextlib
 import difflib
 import errno
 import importlib
@@ -87,10 +86,12 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
-        where = f"{error.filename}: " if error.filename else "standard output: "
+        where = f"{error.filename}: " if error.filename else ""
         print(f"litebert {verb}: {where}{_OF_THE_MACHINE[error.errno]}", file=sys.stderr)
-        # whatever is left of the output goes nowhere, quietly
-        with contextlib.suppress(OSError):
+        try:
+            sys.stdout.flush()
+        except OSError:
+            # what it does not take would be tried again at the end of the process, and said then
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     except KeyboardInterrupt:
