@@ -230,6 +230,8 @@ def test_what_is_no_text_is_named(tmp_path, ask, message):
 def test_pairs_and_single_texts_are_not_mistaken(tmp_path):
     of_pairs = Engine.load(tuned(tmp_path / "a", "classification", pairs=True))
     assert of_pairs.predict([("w1", "w2")]) != of_pairs.predict([("w1", "w3")])
+    names = np.array(["w1", "w2"])
+    assert of_pairs.predict([(names[0], names[1])]) == of_pairs.predict([("w1", "w2")])
     with pytest.raises(InputError, match="text 1: one text, and the model reads pairs"):
         of_pairs.predict(["w1"])
     single = Engine.load(tuned(tmp_path / "b", "classification", pairs=False))

@@ -210,7 +210,8 @@ def _row(place: str, text: Text) -> dict[str, Any]:
         return {"text": text}
     if isinstance(text, Mapping):
         return dict(text)
-    if not isinstance(text, (tuple, list)) or [type(part) for part in text] != [str, str]:
+    pair = isinstance(text, (tuple, list)) and len(text) == 2
+    if not pair or not all(isinstance(part, str) for part in text):
         raise InputError(
             f"{place}: {text!r}: give a text, a pair of texts, or a mapping of columns"
         )
