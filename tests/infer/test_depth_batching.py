@@ -196,9 +196,11 @@ def test_others_submit_and_cancel_while_one_steps():
 
     def feed():
         for place in range(300):
-            numbers.append(batcher.submit(TokenSequence([5 + place % 50], 1)))
-            if place % 3 == 0 and batcher.cancel(numbers[-1]):
-                cancelled.add(numbers[-1])
+            # its own: the last of all may be another feeder's
+            number = batcher.submit(TokenSequence([5 + place % 50], 1))
+            numbers.append(number)
+            if place % 3 == 0 and batcher.cancel(number):
+                cancelled.add(number)
 
     feeders = [threading.Thread(target=feed) for _ in range(3)]
     before = sys.getswitchinterval()
